@@ -1,0 +1,94 @@
+//! What runs a plan, seen from the engine: four verbs.
+//!
+//! *upload* weights, *run* a batch, *read* results, operate on the *cache*. All are asynchronous
+//! at heart: `run` may return before the work is done, and `read` answers `None` while it is not
+//! (only where something must be awaited, as in a browser tab; native executors block).
+
+use std::sync::Arc;
+
+use puna_format::{Source, TensorInfo};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::graph::WeightId;
+
+/// Element type of the K/V cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvDType {
+    #[default]
+    F16,
+    F32,
+}
+
+impl KvDType {
+    pub fn n_bytes(self) -> usize {
+        match self {
+            KvDType::F16 => 2,
+            KvDType::F32 => 4,
+        }
+    }
+}
+
+/// A tensor in a file: where an executor takes a weight from. An executor may keep the `source`
+/// and read in place (a memory map), or copy and repack piece by piece.
+#[derive(Clone)]
+pub struct Tensor {
+    pub info: TensorInfo,
+    pub source: Arc<dyn Source>,
+}
+
+/// What can be read back after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// `[n_outputs, n_vocab]` f32, rows in the order of [`Batch::outputs`].
+    Logits,
+    /// `[n_outputs]` ids of the largest logit (lowest id on a tie), chosen where the logits are.
+    Greedy,
+    /// `[rows, n_embd]` f32: the plan's `hidden` value.
+    Hidden,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    F32(Vec<f32>),
+    Ids(Vec<u32>),
+}
+
+/// Operations on what the cells hold. Which sequence owns a cell is the engine's book-keeping
+/// ([`crate::Cell`]); these touch the data.
+#[derive(Clone, Debug)]
+pub enum CacheOp {
+    /// Turn the keys of `cells` by `delta` positions (their tokens have moved in their sequence).
+    Shift { cells: Vec<u32>, delta: i32 },
+    /// Copy the K and V of each `(from, to)` pair of cells, in order.
+    Copy { pairs: Vec<(u32, u32)> },
+    /// Read K and V of `cells`: answers bytes, per layer K rows then V rows, in the cache's type.
+    Save { cells: Vec<u32> },
+    /// Write what `Save` answered into `cells`; the number of cells must be the same.
+    Load { cells: Vec<u32>, bytes: Vec<u8> },
+}
+
+/// Runs one plan; owns its weights, activations and K/V cache.
+pub trait Executor: Send {
+    /// Device and variant for people: `cpu avx512vnni, 2 threads`.
+    fn name(&self) -> String;
+
+    /// Takes weight `id` of the plan. Called once for each weight before the first run.
+    ///
+    /// # Errors
+    /// A type it has no kernels for, too little memory, a file that cannot be read.
+    fn upload(&mut self, id: WeightId, tensor: &Tensor) -> Result<()>;
+
+    /// Starts `batch`. The results of the run before are gone.
+    fn run(&mut self, batch: &Batch) -> Result<()>;
+
+    /// Results of the last run; `None` = not there yet, await the device and ask again.
+    fn read(&mut self, what: Read) -> Result<Option<Output>>;
+
+    /// Data operations on the cache; `Save` answers bytes, the others `None`.
+    fn cache(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>>;
+
+    /// Bytes this executor holds: weights of its own, activations, cache (not mapped files).
+    fn n_bytes(&self) -> u64;
+}
