@@ -1,1 +1,24 @@
-//! puna-format
+//! Bytes: where a model's weights lie and what they mean. GGUF files are read through a [`Source`] and
+//! written by a [`Writer`]; [`DType`] is the table of tensor types; [`quant`] decodes and encodes them
+//! in plain code, which is the oracle for every faster kernel.
+
+mod bytes;
+mod dtype;
+mod error;
+mod gguf;
+mod header;
+mod metadata;
+pub mod quant;
+mod source;
+mod value;
+mod writer;
+
+pub use dtype::DType;
+pub use error::{Error, Result};
+pub use gguf::{Gguf, TensorInfo};
+pub use metadata::Metadata;
+#[cfg(not(target_family = "wasm"))]
+pub use source::Mmap;
+pub use source::{Bytes, FileSource, Source};
+pub use value::{Array, Strings, Value};
+pub use writer::{WriteProgress, Writer};

@@ -1,0 +1,133 @@
+//! Every way reading or writing a model file can fail. Each variant carries what was looked at, the
+//! value found, and what was expected, so that the message alone is enough to act on.
+
+use std::path::{Path, PathBuf};
+
+use crate::DType;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another error, with the file it came from.
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: Box<Error> },
+
+    #[error("cannot {action}: {source}")]
+    Io {
+        action: &'static str,
+        source: std::io::Error,
+    },
+
+    #[error("{what} at byte {offset} needs {wanted} bytes, but the file has only {len} bytes")]
+    Truncated {
+        what: String,
+        offset: u64,
+        wanted: u64,
+        len: u64,
+    },
+
+    #[error("not a GGUF file: it begins with {found:02x?}, expected \"GGUF\" (47 47 55 46)")]
+    BadMagic { found: [u8; 4] },
+
+    #[error("GGUF version {found} is not readable here, expected 1, 2 or 3")]
+    BadVersion { found: u32 },
+
+    #[error(
+        "GGUF version field reads {found:#010x}: the file has the other byte order (big-endian), \
+         expected a little-endian file"
+    )]
+    OtherEndian { found: u32 },
+
+    /// A field whose value makes no sense, or an argument that does not fit.
+    #[error("{what} is {found}, expected {expected}")]
+    Invalid {
+        what: String,
+        found: String,
+        expected: String,
+    },
+
+    #[error("metadata key {key:?} appears twice, expected each key once")]
+    DuplicateKey { key: String },
+
+    #[error("tensor {name:?} appears twice, expected each tensor name once")]
+    DuplicateTensor { name: String },
+
+    #[error("metadata key {key:?} is missing, expected {expected}")]
+    MissingKey { key: String, expected: String },
+
+    #[error("metadata key {key:?} is {found}, expected {expected}")]
+    WrongType {
+        key: String,
+        found: String,
+        expected: String,
+    },
+
+    #[error("tensor {name:?} is missing: the file has {n_tensors} tensors and none of that name")]
+    MissingTensor { name: String, n_tensors: usize },
+
+    #[error("cannot {action} type {}, supported: {}", dtype.name(), names(supported))]
+    Unsupported {
+        action: &'static str,
+        dtype: DType,
+        supported: Vec<DType>,
+    },
+
+    #[error("value {index} of the row is {value}, expected at most {limit} in size for {}", dtype.name())]
+    OutOfRange {
+        dtype: DType,
+        index: usize,
+        value: f32,
+        limit: f32,
+    },
+
+    /// The caller asked to stop; nothing was left behind.
+    #[error("cancelled by the caller after {done} of {total} tensors, no file was written")]
+    Cancelled { done: usize, total: usize },
+}
+
+fn names(types: &[DType]) -> String {
+    let names: Vec<&str> = types.iter().map(|t| t.name()).collect();
+    names.join(", ")
+}
+
+impl Error {
+    /// Says which file this happened in.
+    pub fn in_file(self, path: &Path) -> Self {
+        Error::File {
+            path: path.to_path_buf(),
+            source: Box::new(self),
+        }
+    }
+
+    /// The error itself, without the names of files around it.
+    pub fn root(&self) -> &Error {
+        match self {
+            Error::File { source, .. } => source.root(),
+            other => other,
+        }
+    }
+
+    pub(crate) fn invalid(
+        what: impl Into<String>,
+        found: impl ToString,
+        expected: impl Into<String>,
+    ) -> Self {
+        Error::Invalid {
+            what: what.into(),
+            found: found.to_string(),
+            expected: expected.into(),
+        }
+    }
+}
+
+/// Names what was being done when the operating system refused.
+pub(crate) trait IoContext<T> {
+    fn doing(self, action: &'static str) -> Result<T>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn doing(self, action: &'static str) -> Result<T> {
+        self.map_err(|source| Error::Io { action, source })
+    }
+}
