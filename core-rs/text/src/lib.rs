@@ -1,1 +1,13 @@
-//! puna-text
+//! Strings in, tokens out: tokenizers, chat templates and samplers. Imports nothing of ours, so
+//! that it can be used, tested and read alone. `README.md` is the map.
+
+mod error;
+mod tokenizer;
+mod unicode;
+mod vocab;
+
+pub use error::{Error, Result};
+pub use tokenizer::{
+    DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer, pre_tokenizer_names, split,
+};
+pub use vocab::{TokenType, VocabData};

@@ -1,0 +1,296 @@
+//! Text to token ids and back.
+//!
+//! A text is first cut at special tokens ([`special`]); what is left is tokenized by the algorithm
+//! of the vocabulary: [`spm`] (SentencePiece: merge by score) or [`bpe`] (cut into words by
+//! [`split`], merge by rank). Decoding is the same for both: the bytes of each token, in a row.
+
+use crate::vocab::{SpecialIds, TokenType, Vocab, VocabData};
+use crate::{Error, Result};
+
+mod bpe;
+mod merge;
+mod special;
+pub mod split;
+mod spm;
+mod stream;
+mod whole;
+
+pub use split::pre_tokenizer_names;
+pub use stream::StreamDecoder;
+
+/// A vocabulary made ready to encode and decode. Immutable; share it freely between threads.
+#[derive(Debug)]
+pub struct Tokenizer {
+    vocab: Vocab,
+    algorithm: Algorithm,
+    special: special::SpecialTexts,
+    add_bos: bool,
+    add_eos: bool,
+    add_space_prefix: bool,
+}
+
+#[derive(Debug)]
+enum Algorithm {
+    Spm(spm::Spm),
+    Bpe(bpe::Bpe),
+}
+
+/// `tokenizer.ggml.model` names there are.
+const MODELS: &[&str] = &["llama", "gpt2"];
+
+/// How to encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// Put BOS before and EOS after, where the vocabulary says so.
+    pub add_special: bool,
+    /// Read the texts of control tokens (`<|im_end|>`) as those tokens. Leave it off for text from
+    /// users, who could otherwise end their own turn. User-defined tokens are always recognised.
+    pub parse_special: bool,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self {
+            add_special: true,
+            parse_special: false,
+        }
+    }
+}
+
+/// How to decode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DecodeOptions {
+    /// Write control and unknown tokens as their text instead of leaving them out.
+    pub special: bool,
+}
+
+impl Tokenizer {
+    /// Checks `data` and builds the tables. 150,000 tokens with as many merges take about 50 ms.
+    ///
+    /// # Errors
+    /// An unknown model or pre-tokenizer name (the error lists the known ones), lists of unequal
+    /// length, ids out of range, merges without a space, bytes that no token can write.
+    pub fn new(mut data: VocabData) -> Result<Self> {
+        let (model, pre) = (data.model.clone(), data.pre.clone());
+        let (add_bos, add_eos) = (data.add_bos, data.add_eos);
+        let add_space_prefix = data.add_space_prefix;
+        let merges = std::mem::take(&mut data.merges);
+        if !MODELS.contains(&model.as_str()) {
+            return Err(Error::Unknown {
+                what: "tokenizer.ggml.model",
+                value: model,
+                known: MODELS.join(" "),
+            });
+        }
+        let vocab = Vocab::new(&mut data)?;
+        let is_spm = model == "llama";
+        let algorithm = if is_spm {
+            Algorithm::Spm(spm::Spm::new(&vocab)?)
+        } else {
+            Algorithm::Bpe(bpe::Bpe::new(&vocab, merges, pre.as_deref())?)
+        };
+        let default_bos = match &algorithm {
+            Algorithm::Spm(_) => true,
+            Algorithm::Bpe(bpe) => bpe.adds_bos(),
+        };
+        Ok(Self {
+            special: special::SpecialTexts::new(&vocab),
+            add_bos: add_bos.unwrap_or(default_bos) && vocab.special.bos.is_some(),
+            add_eos: add_eos.unwrap_or(false) && vocab.special.eos.is_some(),
+            add_space_prefix: is_spm && add_space_prefix.unwrap_or(true),
+            vocab,
+            algorithm,
+        })
+    }
+
+    /// The tokens of `text`.
+    pub fn encode(&self, text: &str, options: EncodeOptions) -> Vec<u32> {
+        self.encode_bytes(text.as_bytes(), options)
+    }
+
+    /// The tokens of bytes that should be UTF-8. Where they are not, SPM keeps them as byte tokens,
+    /// and BPE reads U+FFFD for each wrong byte, as llama.cpp does.
+    pub fn encode_bytes(&self, text: &[u8], options: EncodeOptions) -> Vec<u32> {
+        let special = &self.vocab.special;
+        let mut out = Vec::with_capacity(text.len() / 3 + 2);
+        if options.add_special && self.add_bos {
+            out.extend(special.bos);
+        }
+        let mut after_special = true;
+        for fragment in self.special.cut(text, options.parse_special) {
+            match fragment {
+                special::Fragment::Token(id) => out.push(id),
+                special::Fragment::Text(text) => match &self.algorithm {
+                    Algorithm::Spm(spm) => {
+                        let space = self.add_space_prefix && after_special;
+                        spm.encode(&self.vocab, text, space, &mut out);
+                    }
+                    Algorithm::Bpe(bpe) => bpe.encode(text, &mut out),
+                },
+            }
+            after_special = matches!(fragment, special::Fragment::Token(_));
+        }
+        if options.add_special && self.add_eos {
+            out.extend(special.eos);
+        }
+        out
+    }
+
+    /// The bytes of `tokens` in a row. The blank that SPM puts before a text is taken off again
+    /// when `tokens` starts with text (after BOS or another token that is not shown). Ids outside
+    /// the vocabulary are left out; [`Self::token_bytes`] reports them.
+    pub fn decode(&self, tokens: &[u32], options: DecodeOptions) -> Vec<u8> {
+        let mut out = Vec::with_capacity(tokens.len() * 4);
+        let mut at_start = self.add_space_prefix;
+        for &id in tokens {
+            let bytes = self.token_bytes(id, options.special).unwrap_or(&[]);
+            let blank = at_start && bytes.first() == Some(&b' ');
+            let shown = if blank && !self.is_special(id) {
+                &bytes[1..]
+            } else {
+                bytes
+            };
+            at_start &= bytes.is_empty();
+            out.extend_from_slice(shown);
+        }
+        out
+    }
+
+    /// The bytes one token stands for; they need not be whole characters. Control and unknown
+    /// tokens give nothing unless `special`; unused ones never give anything.
+    ///
+    /// # Errors
+    /// An id outside the vocabulary.
+    pub fn token_bytes(&self, id: u32, special: bool) -> Result<&[u8]> {
+        let i = self.check_id(id)?;
+        let token = match self.vocab.types[i] {
+            TokenType::Control | TokenType::Unknown if !special => return Ok(&[]),
+            TokenType::Unused => return Ok(&[]),
+            TokenType::Control | TokenType::Unknown | TokenType::UserDefined => {
+                return Ok(&self.vocab.tokens[i]);
+            }
+            TokenType::Normal | TokenType::Byte => i,
+        };
+        Ok(match &self.algorithm {
+            Algorithm::Spm(spm) => spm.bytes(token),
+            Algorithm::Bpe(bpe) => bpe.bytes(token),
+        })
+    }
+
+    /// The text of a token as the file has it (`▁the`, `Ġthe`, `<0x0A>`).
+    ///
+    /// # Errors
+    /// An id outside the vocabulary.
+    pub fn token_text(&self, id: u32) -> Result<&[u8]> {
+        Ok(&self.vocab.tokens[self.check_id(id)?])
+    }
+
+    /// What kind of token `id` is.
+    ///
+    /// # Errors
+    /// An id outside the vocabulary.
+    pub fn token_type(&self, id: u32) -> Result<TokenType> {
+        Ok(self.vocab.types[self.check_id(id)?])
+    }
+
+    /// The score of a token, 0 where the file has none.
+    ///
+    /// # Errors
+    /// An id outside the vocabulary.
+    pub fn token_score(&self, id: u32) -> Result<f32> {
+        Ok(self.vocab.scores[self.check_id(id)?])
+    }
+
+    /// The token whose text in the file is `text`; of several the last.
+    pub fn token_id(&self, text: &[u8]) -> Option<u32> {
+        self.vocab.id(text)
+    }
+
+    /// Number of tokens; ids are below it.
+    pub fn n_vocab(&self) -> usize {
+        self.vocab.tokens.len()
+    }
+
+    /// Beginning of a sequence.
+    pub fn bos(&self) -> Option<u32> {
+        self.ids().bos
+    }
+
+    /// End of a sequence.
+    pub fn eos(&self) -> Option<u32> {
+        self.ids().eos
+    }
+
+    /// Unknown text.
+    pub fn unk(&self) -> Option<u32> {
+        self.ids().unk
+    }
+
+    /// Separator.
+    pub fn sep(&self) -> Option<u32> {
+        self.ids().sep
+    }
+
+    /// Padding.
+    pub fn pad(&self) -> Option<u32> {
+        self.ids().pad
+    }
+
+    /// End of a turn.
+    pub fn eot(&self) -> Option<u32> {
+        self.ids().eot
+    }
+
+    /// End of a message, more of the same turn to come.
+    pub fn eom(&self) -> Option<u32> {
+        self.ids().eom
+    }
+
+    /// Whether a generation ends with this token.
+    pub fn is_eog(&self, id: u32) -> bool {
+        self.vocab.eog.binary_search(&id).is_ok()
+    }
+
+    /// All tokens that end a generation, ascending.
+    pub fn eog_tokens(&self) -> &[u32] {
+        &self.vocab.eog
+    }
+
+    /// Whether encoding puts BOS before a text (`add_special`).
+    pub fn add_bos(&self) -> bool {
+        self.add_bos
+    }
+
+    /// Whether encoding puts EOS after a text (`add_special`).
+    pub fn add_eos(&self) -> bool {
+        self.add_eos
+    }
+
+    /// Whether encoding puts a blank before a text.
+    pub fn add_space_prefix(&self) -> bool {
+        self.add_space_prefix
+    }
+
+    /// A decoder for tokens that come one by one.
+    pub fn stream(&self, special: bool) -> StreamDecoder<'_> {
+        StreamDecoder::new(self, special)
+    }
+
+    fn ids(&self) -> &SpecialIds {
+        &self.vocab.special
+    }
+
+    fn is_special(&self, id: u32) -> bool {
+        let kind = self.vocab.types[id as usize];
+        kind.is_hidden() || kind == TokenType::UserDefined
+    }
+
+    fn check_id(&self, id: u32) -> Result<usize> {
+        let n_vocab = self.vocab.tokens.len();
+        if (id as usize) < n_vocab {
+            Ok(id as usize)
+        } else {
+            Err(Error::Token { id, n_vocab })
+        }
+    }
+}
