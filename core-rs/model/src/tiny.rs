@@ -1,0 +1,147 @@
+//! Small models with random weights, one for each architecture: for tests of the other rooms.
+
+use puna_format::{Array, DType, Metadata, Strings, Value, quant};
+use puna_graph::Graph;
+
+use crate::arch::Arch;
+use crate::error::Result;
+use crate::hparams::Hparams;
+use crate::lower::{Options, walk};
+use crate::weights::Weights;
+
+/// Sizes of a tiny model. Rows are multiples of 256, so that every tensor type fits.
+const SIZES: &[(&str, u32)] = &[
+    ("context_length", 512),
+    ("embedding_length", 256),
+    ("block_count", 3),
+    ("feed_forward_length", 512),
+    ("attention.head_count", 4),
+    ("attention.head_count_kv", 2),
+];
+
+/// Metadata and tensors of a tiny model, ready for a [`puna_format::Writer`].
+pub struct Tiny {
+    pub metadata: Metadata,
+    /// Name, type, GGUF shape, bytes.
+    pub tensors: Vec<(String, DType, Vec<u64>, Vec<u8>)>,
+}
+
+/// A model of `arch` with seeded random weights; matrices in `dtype`, vectors in F32.
+///
+/// # Errors
+/// A `dtype` that cannot be encoded.
+pub fn tiny(arch: &Arch, dtype: DType, seed: u64) -> Result<Tiny> {
+    let metadata = metadata(arch);
+    let hparams = Hparams::read(&metadata)?;
+    let mut wanted = Wanted::default();
+    walk(arch, &hparams, &mut wanted, &Options::default()).map(|_: Graph| ())?;
+    let mut rng = Rng(seed.wrapping_mul(2).wrapping_add(1));
+    let mut tensors = vec![];
+    for (name, shape) in wanted.tensors {
+        let n_in = shape[0];
+        let is_matrix = shape.len() > 1;
+        let dtype = if is_matrix { dtype } else { DType::F32 };
+        let n: usize = shape.iter().product();
+        // Gains near 1, other weights of unit variance in the output.
+        let values: Vec<f32> = (0..n)
+            .map(|_| match is_matrix {
+                true => rng.normal() / (n_in as f32).sqrt(),
+                false => 1.0 + 0.1 * rng.normal(),
+            })
+            .collect();
+        let mut bytes = vec![];
+        for row in values.chunks_exact(n_in) {
+            let at = bytes.len();
+            bytes.resize(at + dtype.row_bytes(n_in)?, 0);
+            quant::encode_row(dtype, row, &mut bytes[at..])?;
+        }
+        let shape = shape.iter().map(|&n| n as u64).collect();
+        tensors.push((name, dtype, shape, bytes));
+    }
+    Ok(Tiny { metadata, tensors })
+}
+
+/// Hyper-parameters and a vocabulary of bytes and the small letters.
+fn metadata(arch: &Arch) -> Metadata {
+    let mut m = Metadata::new();
+    let text = |s: &str| Value::String(s.as_bytes().to_vec());
+    m.set("general.architecture", text(arch.name));
+    m.set("general.name", text(&format!("tiny random {}", arch.name)));
+    for (key, n) in SIZES {
+        m.set(&format!("{}.{key}", arch.name), Value::U32(*n));
+    }
+    let eps = format!("{}.attention.layer_norm_rms_epsilon", arch.name);
+    m.set(&eps, Value::F32(1e-5));
+    for (key, x) in arch.tiny {
+        let value = match x.fract() == 0.0 {
+            true => Value::U32(*x as u32),
+            false => Value::F32(*x),
+        };
+        m.set(&format!("{}.{key}", arch.name), value);
+    }
+    let mut tokens = Strings::new();
+    let mut types = vec![2, 3, 3];
+    for t in ["<unk>", "<s>", "</s>"] {
+        tokens.push(t.as_bytes());
+    }
+    for b in 0..=255u8 {
+        tokens.push(format!("<0x{b:02X}>").as_bytes());
+        types.push(6);
+    }
+    for c in ('a'..='z').chain(['\u{2581}']) {
+        tokens.push(c.to_string().as_bytes());
+        types.push(1);
+    }
+    let scores = (0..tokens.len()).map(|i| -(i as f32)).collect();
+    m.set("tokenizer.ggml.model", text("llama"));
+    m.set("tokenizer.ggml.tokens", Value::Array(Array::String(tokens)));
+    m.set("tokenizer.ggml.scores", Value::Array(Array::F32(scores)));
+    m.set("tokenizer.ggml.token_type", Value::Array(Array::I32(types)));
+    m.set("tokenizer.ggml.bos_token_id", Value::U32(1));
+    m.set("tokenizer.ggml.eos_token_id", Value::U32(2));
+    m
+}
+
+/// Notes every tensor that a model must have; has no optional one.
+#[derive(Default)]
+struct Wanted {
+    tensors: Vec<(String, Vec<usize>)>,
+}
+
+impl Weights for Wanted {
+    fn find(&mut self, name: &str, shape: &[usize]) -> Result<Option<DType>> {
+        if name.ends_with(".bias") {
+            return Ok(None);
+        }
+        if self.tensors.iter().all(|(known, _)| known != name) {
+            self.tensors.push((name.into(), shape.to_vec()));
+        }
+        Ok(Some(DType::F32))
+    }
+
+    fn table(&mut self, _name: &str, _n: usize) -> Result<Option<Vec<f32>>> {
+        Ok(None)
+    }
+
+    fn has(&self, _name: &str) -> bool {
+        false
+    }
+}
+
+/// xorshift64* and Box-Muller: enough for test weights, the same on every platform.
+struct Rng(u64);
+
+impl Rng {
+    fn uniform(&mut self) -> f32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40;
+        (bits as f32 + 0.5) / (1u64 << 24) as f32
+    }
+
+    fn normal(&mut self) -> f32 {
+        let (u, v) = (self.uniform(), self.uniform());
+        (-2.0 * u.ln()).sqrt() * (2.0 * std::f32::consts::PI * v).cos()
+    }
+}

@@ -1,0 +1,124 @@
+//! What the tests of this room share: files to models, models to logits.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use puna_format::{Bytes, DType, Gguf, Writer};
+use puna_graph::reference::Reference;
+use puna_graph::{Batch, Cell, Executor, Graph, Output, Read, Tensor, WeightId};
+use puna_model::{Arch, Options, lower, tiny};
+
+pub struct Golden {
+    pub name: String,
+    pub gguf: Gguf,
+    pub tokens: Vec<u32>,
+    /// `[n_tokens, n_vocab]`
+    pub logits: Vec<f32>,
+}
+
+pub fn golden_cases() -> Vec<Golden> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/logits");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&dir)
+        .expect("tests/golden/logits is part of the repository")
+        .map(|e| e.expect("readable").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "gguf"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| golden(path)).collect()
+}
+
+fn golden(path: &std::path::Path) -> Golden {
+    let json = std::fs::read(path.with_extension("json")).expect("a .json beside each .gguf");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let list = |v: &serde_json::Value| v.as_array().expect("a list").clone();
+    Golden {
+        name: path.file_stem().unwrap().to_string_lossy().into(),
+        gguf: Gguf::open(path).expect("a sound GGUF"),
+        tokens: list(&json["tokens"])
+            .iter()
+            .map(|t| t.as_u64().unwrap() as u32)
+            .collect(),
+        logits: list(&json["logits"])
+            .iter()
+            .flat_map(&list)
+            .map(|x| x.as_f64().unwrap() as f32)
+            .collect(),
+    }
+}
+
+/// A tiny random model of an architecture, written and read back.
+pub fn tiny_model(arch: &Arch) -> Gguf {
+    let model = tiny::tiny(arch, DType::F32, 1).expect("tiny model");
+    let mut writer = Writer::with_metadata(model.metadata);
+    for (name, dtype, shape, bytes) in model.tensors {
+        writer
+            .add_tensor(&name, dtype, &shape, bytes)
+            .expect("tensor");
+    }
+    let mut file = std::io::Cursor::new(vec![]);
+    writer.write_to(&mut file, &mut |_| ()).expect("written");
+    Gguf::from_source(Arc::new(Bytes::new(file.into_inner()))).expect("read back")
+}
+
+pub fn upload(exec: &mut dyn Executor, graph: &Graph, gguf: &Gguf) {
+    for (i, weight) in graph.weights.iter().enumerate() {
+        let tensor = Tensor {
+            info: gguf
+                .tensor(&weight.name)
+                .expect("lowering found it")
+                .clone(),
+            source: gguf.source().clone(),
+        };
+        exec.upload(WeightId(i as u32), &tensor).expect("upload");
+    }
+}
+
+pub const N_CELLS: usize = 64;
+
+pub fn reference(gguf: &Gguf, n_tokens: usize) -> Reference {
+    let model = lower(gguf, &Options::default()).expect("lower");
+    reference_of(&model.graph, gguf, n_tokens)
+}
+
+pub fn reference_of(graph: &Graph, gguf: &Gguf, n_tokens: usize) -> Reference {
+    let mut exec = Reference::new(graph, n_tokens, n_tokens, N_CELLS);
+    upload(&mut exec, graph, gguf);
+    exec
+}
+
+/// Tokens of one sequence that starts at `start`, after `before` has filled the cells below.
+pub fn batch(tokens: &[u32], start: usize, all_outputs: bool) -> Batch {
+    let n = tokens.len();
+    let last = n as u32 - 1;
+    Batch {
+        tokens: tokens.to_vec(),
+        input: None,
+        pos: (start..start + n).map(|p| p as i32).collect(),
+        seq: vec![0; n],
+        cells: (start..start + n).map(|c| c as u32).collect(),
+        outputs: if all_outputs {
+            (0..=last).collect()
+        } else {
+            vec![last]
+        },
+        cache: (0..start + n)
+            .map(|p| Cell {
+                pos: p as i32,
+                seqs: 1,
+            })
+            .collect(),
+    }
+}
+
+pub fn logits(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
+    exec.run(batch).expect("run");
+    match exec.read(Read::Logits).expect("read") {
+        Some(Output::F32(x)) => x,
+        other => panic!("expected logits, got {other:?}"),
+    }
+}
+
+pub fn all_logits(exec: &mut dyn Executor, tokens: &[u32]) -> Vec<f32> {
+    logits(exec, &batch(tokens, 0, true))
+}
