@@ -1,5 +1,6 @@
 //! The architectures, one file each. See `README.md` here for how to add one.
 
+mod gemma2;
 mod llama;
 
 use crate::block::Decoder;
@@ -16,7 +17,7 @@ pub struct Arch {
 }
 
 /// Every architecture, in alphabetical order.
-pub const ARCHS: &[Arch] = &[llama::ARCH];
+pub const ARCHS: &[Arch] = &[gemma2::ARCH, llama::ARCH];
 
 /// # Errors
 /// A name that is not in [`ARCHS`]; the message lists those that are.
