@@ -2,11 +2,13 @@
 //! that it can be used, tested and read alone. `README.md` is the map.
 
 mod error;
+pub mod sample;
 mod tokenizer;
 mod unicode;
 mod vocab;
 
 pub use error::{Error, Result};
+pub use sample::{Candidate, Candidates, Sampler, SamplerParams};
 pub use tokenizer::{
     DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer, pre_tokenizer_names, split,
 };

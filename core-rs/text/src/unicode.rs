@@ -102,11 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_those_of_the_standard_library() {
-        for c in
-            ('\0'..=char::MAX).filter(|&c| (c.is_numeric()) != (category(c) == Category::Number))
-        {
-            panic!("U+{:04X}", u32::from(c));
+    fn numbers_of_the_standard_library_are_numbers_here() {
+        // The table may know a later Unicode than the standard library, never an earlier one.
+        for c in ('\0'..=char::MAX).filter(|c| c.is_numeric()) {
+            assert_eq!(category(c), Category::Number, "U+{:04X}", u32::from(c));
         }
     }
 

@@ -1,0 +1,170 @@
+//! The chain: bias, the samplers in their order, the draw.
+
+use super::{
+    Candidates, Context, Mt19937, Role, SamplerParams, Stage, dist, find, greedy, logit_bias,
+};
+use crate::{Error, Result};
+
+/// Chooses tokens. Holds what samplers remember (tokens seen, state of the generator).
+#[derive(Debug)]
+pub struct Sampler {
+    stages: Vec<Box<dyn Stage>>,
+    n_vocab: usize,
+    is_greedy: bool,
+    seed: Option<u32>,
+    rng: Mt19937,
+    history: History,
+    candidates: Candidates,
+}
+
+impl Sampler {
+    /// Checks the parameters and builds the chain.
+    ///
+    /// # Errors
+    /// A parameter that is NaN or out of its range, an unknown sampler, a biased token that is not
+    /// below `n_vocab`.
+    pub fn new(params: SamplerParams, n_vocab: usize) -> Result<Self> {
+        let mut stages = Vec::new();
+        stages.extend(logit_bias::make(&params, n_vocab)?);
+        for name in &params.samplers {
+            stages.extend((find(name)?.make)(&params)?);
+        }
+        // A sampler that is not in the order is checked all the same: a NaN is always a mistake.
+        for row in super::SAMPLERS {
+            (row.make)(&params)?;
+        }
+        let is_greedy =
+            params.temperature <= 0.0 && params.samplers.iter().any(|s| s == "temperature");
+        Ok(Self {
+            stages,
+            n_vocab,
+            is_greedy,
+            seed: params.seed,
+            rng: Mt19937::new(params.seed.unwrap_or_else(Mt19937::random_seed)),
+            history: History::new(params.penalty_last_n),
+            candidates: Candidates::default(),
+        })
+    }
+
+    /// Chooses a token by `logits`, one for each token of the vocabulary; does not
+    /// [`accept`](Self::accept) it.
+    ///
+    /// # Errors
+    /// Another number of logits than tokens, NaN or +inf among them, or -inf for all.
+    pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
+        self.check(logits)?;
+        let roles: Vec<Role> = self.stages.iter().map(|s| s.role()).collect();
+        let keeps_best = |role: &Role| !matches!(role, Role::General);
+        if self.is_greedy && roles.iter().all(keeps_best) {
+            return allowed(greedy::argmax(logits));
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        match roles.iter().find(|role| **role != Role::Nothing) {
+            Some(Role::Top(k)) if *k < logits.len() / 8 => candidates.fill_top(logits, *k),
+            _ => candidates.fill(logits),
+        }
+        let token = self.draw(&mut candidates);
+        self.candidates = candidates;
+        token
+    }
+
+    /// Runs bias and samplers over `candidates`, without drawing one.
+    pub fn apply(&mut self, candidates: &mut Candidates) {
+        let mut context = Context {
+            history: self.history.tokens(),
+            rng: &mut self.rng,
+        };
+        for stage in &mut self.stages {
+            stage.apply(candidates, &mut context);
+        }
+    }
+
+    /// Tells the samplers which token comes next, be it drawn, forced or part of a prompt.
+    pub fn accept(&mut self, token: u32) {
+        self.history.push(token);
+        self.stages.iter_mut().for_each(|s| s.accept(token));
+    }
+
+    /// Forgets the tokens accepted and starts the generator anew from its seed.
+    pub fn reset(&mut self) {
+        self.history.clear();
+        self.rng = Mt19937::new(self.seed.unwrap_or_else(Mt19937::random_seed));
+        self.stages.iter_mut().for_each(|s| s.reset());
+    }
+
+    /// Whether the most likely token is always taken.
+    pub fn is_greedy(&self) -> bool {
+        self.is_greedy
+    }
+
+    fn draw(&mut self, candidates: &mut Candidates) -> Result<u32> {
+        self.apply(candidates);
+        if self.is_greedy {
+            let best = candidates.best().filter(|c| c.logit > f32::NEG_INFINITY);
+            return allowed(best.map(|c| c.id));
+        }
+        allowed(dist::draw(candidates, &mut self.rng))
+    }
+
+    fn check(&self, logits: &[f32]) -> Result<()> {
+        let wrong = |found: String, expected: String| Err(Error::Logits { found, expected });
+        if logits.len() != self.n_vocab {
+            let expected = format!("{}, one for each token", self.n_vocab);
+            return wrong(format!("there are {}", logits.len()), expected);
+        }
+        // A sum over all, not a search that stops: this form is vectorised.
+        let n_wrong: u32 = logits
+            .iter()
+            .map(|&x| u32::from(!(x < f32::INFINITY)))
+            .sum();
+        if n_wrong == 0 {
+            return Ok(());
+        }
+        let at = logits
+            .iter()
+            .position(|&x| !(x < f32::INFINITY))
+            .unwrap_or(0);
+        let found = format!("{} for token {at} ({n_wrong} such)", logits[at]);
+        wrong(found, "numbers below infinity".into())
+    }
+}
+
+fn allowed(token: Option<u32>) -> Result<u32> {
+    token.ok_or_else(|| Error::Logits {
+        found: "-inf for every token".into(),
+        expected: "at least one token that may be chosen".into(),
+    })
+}
+
+/// The last tokens accepted. Kept in one piece: twice the room needed, moved down when full.
+#[derive(Debug)]
+struct History {
+    tokens: Vec<u32>,
+    n_keep: usize,
+}
+
+/// Tokens kept whatever the penalties need, for samplers that look back (llama.cpp's `n_prev`).
+const N_PREV: usize = 64;
+
+impl History {
+    fn new(penalty_last_n: i32) -> Self {
+        let n_keep = usize::try_from(penalty_last_n).map_or(usize::MAX, |n| n.max(N_PREV));
+        let tokens = Vec::new();
+        Self { tokens, n_keep }
+    }
+
+    fn push(&mut self, token: u32) {
+        if self.tokens.len() >= self.n_keep.saturating_mul(2) {
+            self.tokens.drain(..self.tokens.len() - self.n_keep);
+        }
+        self.tokens.push(token);
+    }
+
+    fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    fn clear(&mut self) {
+        self.tokens.clear();
+    }
+}

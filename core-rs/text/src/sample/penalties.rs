@@ -1,0 +1,82 @@
+//! Penalties on tokens seen among the last n: repetition (Keskar et al., CTRL), frequency and
+//! presence (OpenAI).
+
+use super::{Candidates, Context, SamplerParams, Stage, check};
+use crate::Result;
+use std::collections::HashMap;
+
+#[derive(Debug)]
+struct Penalties {
+    last_n: usize,
+    repeat: f32,
+    frequency: f32,
+    presence: f32,
+}
+
+pub(super) fn make(params: &SamplerParams) -> Result<Option<Box<dyn Stage>>> {
+    let positive = |x: f32| x > 0.0 && x.is_finite();
+    let last_n = check(
+        "penalty_last_n",
+        params.penalty_last_n,
+        |n| n >= -1,
+        "-1 (all) or more",
+    )?;
+    let repeat = check(
+        "repeat_penalty",
+        params.repeat_penalty,
+        positive,
+        "a finite number above 0",
+    )?;
+    let finite = |name, x: f32| check(name, x, f32::is_finite, "a finite number");
+    let frequency = finite("frequency_penalty", params.frequency_penalty)?;
+    let presence = finite("presence_penalty", params.presence_penalty)?;
+    if last_n == 0 || (repeat == 1.0 && frequency == 0.0 && presence == 0.0) {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Penalties {
+        last_n: usize::try_from(last_n).unwrap_or(usize::MAX),
+        repeat,
+        frequency,
+        presence,
+    })))
+}
+
+impl Stage for Penalties {
+    fn apply(&mut self, candidates: &mut Candidates, context: &mut Context) {
+        let history = context.history;
+        let mut counts = HashMap::new();
+        for &token in &history[history.len().saturating_sub(self.last_n)..] {
+            *counts.entry(token).or_insert(0u32) += 1;
+        }
+        if counts.is_empty() {
+            return;
+        }
+        // Whole vocabularies have their tokens at their ids; other lists are searched.
+        let items = &mut candidates.items;
+        let is_at_id = |(&id, _): (&u32, &u32)| items.get(id as usize).is_some_and(|c| c.id == id);
+        if counts.iter().all(is_at_id) {
+            for (&id, &count) in &counts {
+                let logit = &mut items[id as usize].logit;
+                *logit = self.penalize(*logit, count);
+            }
+        } else {
+            for c in items {
+                if let Some(&count) = counts.get(&c.id) {
+                    c.logit = self.penalize(c.logit, count);
+                }
+            }
+        }
+        candidates.set_unsorted();
+    }
+}
+
+impl Penalties {
+    fn penalize(&self, logit: f32, count: u32) -> f32 {
+        let logit = if logit <= 0.0 {
+            logit * self.repeat
+        } else {
+            logit / self.repeat
+        };
+        logit - (count as f32 * self.frequency + self.presence)
+    }
+}
