@@ -10,11 +10,13 @@ use crate::error::{Error, Result};
 pub(crate) mod bf16;
 pub(crate) mod fp16;
 pub(crate) mod fp32;
+mod lanes;
 pub(crate) mod q4_0;
 pub(crate) mod q4_k;
 pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 mod search;
+mod search_signed;
 
 /// Whole rows of f32 into blocks of exactly the right length.
 pub(crate) type Encode = fn(&[f32], &mut [u8]);

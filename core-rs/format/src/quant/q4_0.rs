@@ -7,7 +7,8 @@
 //!      └──────────┴────────────────────────────────────────────┘
 //! ```
 
-use super::{Codec, F16_MAX, read_f16, write_f16};
+use super::lanes::{LANES, Lanes};
+use super::{Codec, F16_MAX, lanes, read_f16, write_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
@@ -32,15 +33,19 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
 /// The value of the largest size, with its sign, becomes -8: the one code without a counterpart.
 fn encode(values: &[f32], out: &mut [u8]) {
     for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
-        let extreme = x
-            .iter()
-            .fold(0.0f32, |m, &v| if v.abs() > m.abs() { v } else { m });
+        let extreme = lanes::extreme(x);
         let d = extreme / -8.0;
         let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
         write_f16(d, block);
-        let code = |v: f32| ((v * inverse + 8.5) as u8).min(15);
-        for j in 0..BLOCK / 2 {
-            block[2 + j] = code(x[j]) | code(x[j + BLOCK / 2]) << 4;
+        let code = |x: &[f32]| {
+            let q = Lanes::load(x) * Lanes::of(inverse) + Lanes::of(8.5);
+            q.floor().within(0.0, 15.0).to_bytes()
+        };
+        for i in [0, 8] {
+            let (low, high) = (code(&x[i..]), code(&x[i + BLOCK / 2..]));
+            for l in 0..LANES {
+                block[2 + i + l] = low[l] | high[l] << 4;
+            }
         }
     }
 }

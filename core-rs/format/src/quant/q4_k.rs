@@ -14,7 +14,8 @@
 //! x = (d · scale) · q - (dmin · minimum)
 //! ```
 
-use super::{Codec, F16_MAX, read_f16, search};
+use super::search::{Grid, Lines};
+use super::{Codec, F16_MAX, read_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
@@ -27,6 +28,7 @@ pub(crate) const BLOCK: usize = 256;
 const BYTES: usize = 144;
 const SUB: usize = 32;
 const N_SUB: usize = BLOCK / SUB;
+const Q_MAX: f32 = 15.0;
 pub(crate) const SCALE_BYTES: usize = 12;
 
 /// Scale and minimum of sub-block `j` from the 12 packed bytes.
@@ -66,27 +68,20 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Fits a line to each sub-block, rounds the 8 slopes and 8 minima to 6 bits on two common scales, and
+/// Fits a line to each sub-block, rounds the 8 slopes and 8 minima to 6 bits on two common units, and
 /// then rounds the elements to what the rounded lines can say.
 fn encode(values: &[f32], out: &mut [u8]) {
     for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
-        let mut steps = [0.0f32; N_SUB];
-        let mut lows = [0.0f32; N_SUB];
-        for (j, x) in x.chunks_exact(SUB).enumerate() {
-            (steps[j], lows[j]) = search::fit_line::<SUB>(x, search::Grid::Q4);
-        }
         let (head, codes) = block.split_at_mut(4 + SCALE_BYTES);
-        let (scales, d) = search::to_six_bits(&steps, head);
-        let (minima, dmin) = search::to_six_bits(&lows, &mut head[2..]);
-        pack_scales(&scales, &minima, &mut head[4..]);
-        for (p, part) in codes.chunks_exact_mut(SUB).enumerate() {
-            let code = |j: usize| {
-                let (step, low) = (d * f32::from(scales[j]), dmin * f32::from(minima[j]));
-                search::codes::<SUB>(&x[j * SUB..], step, low, 15.0)
-            };
-            let (even, odd) = (code(2 * p), code(2 * p + 1));
-            for (i, pair) in part.iter_mut().enumerate() {
-                *pair = even[i] | odd[i] << 4;
+        let lines = Lines::<SUB>::new(x).fit(Grid::Q4, head);
+        pack_scales(&lines.scales, &lines.minima, &mut head[4..]);
+        let parts = x.chunks_exact(2 * SUB).zip(codes.chunks_exact_mut(SUB));
+        for (p, (x, part)) in parts.enumerate() {
+            let (x_even, x_odd) = x.split_at(SUB);
+            let even = lines.codes::<SUB>(2 * p, x_even, Q_MAX);
+            let odd = lines.codes::<SUB>(2 * p + 1, x_odd, Q_MAX);
+            for i in 0..SUB {
+                part[i] = even[i] | odd[i] << 4;
             }
         }
     }

@@ -13,7 +13,8 @@
 //!   j + 96  high nibble of low[j + 32]   bits 6, 7
 //! ```
 
-use super::{Codec, F16_MAX, read_f16, search, write_f16};
+use super::search_signed::{Signed, signed_codes};
+use super::{Codec, F16_MAX, lanes, read_f16, write_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
@@ -25,6 +26,7 @@ const BLOCK: usize = 256;
 const BYTES: usize = 210;
 const SUB: usize = 16;
 const N_SUB: usize = BLOCK / SUB;
+const Q_MAX: f32 = 32.0;
 const HALF: usize = 128;
 const SCALES_AT: usize = 192;
 const D_AT: usize = 208;
@@ -55,31 +57,37 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
 /// then rounds the elements to what the rounded scales can say.
 fn encode(values: &[f32], out: &mut [u8]) {
     for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
-        let mut steps = [0.0f32; N_SUB];
-        for (step, x) in steps.iter_mut().zip(x.chunks_exact(SUB)) {
-            *step = search::fit_scale::<SUB>(x, 32.0);
+        let (first, second) = x.split_at(HALF);
+        let halves = [first, second].map(|half| Signed::<SUB>::new(half, Q_MAX));
+        let mut steps = [0.0; N_SUB];
+        for (half, steps) in halves.iter().zip(steps.chunks_exact_mut(N_SUB / 2)) {
+            steps.copy_from_slice(&half.steps());
         }
-        let extreme = steps
-            .iter()
-            .fold(0.0f32, |m, &v| if v.abs() > m.abs() { v } else { m });
         block.fill(0);
-        let inverse = if extreme == 0.0 {
-            0.0
-        } else {
-            -128.0 / extreme
-        };
-        let d = write_f16(extreme / -128.0, &mut block[D_AT..]);
-        for (j, (step, x)) in steps.iter().zip(x.chunks_exact(SUB)).enumerate() {
-            let scale = (step * inverse).round_ties_even().min(127.0) as i8;
-            block[SCALES_AT + j] = scale as u8;
-            let codes = search::signed_codes::<SUB>(x, d * f32::from(scale), 32.0);
-            let first = j * SUB;
-            for (i, code) in codes.iter().enumerate() {
-                let (half, i) = ((first + i) / HALF, (first + i) % HALF);
-                let (l, l_shift, h, h_shift) = place(i);
-                block[64 * half + l] |= (code & 15) << l_shift;
-                block[128 + 32 * half + h] |= (code >> 4) << h_shift;
-            }
+        let d = write_f16(lanes::extreme(&steps) / -128.0, &mut block[D_AT..]);
+        let (codes, scales) = block.split_at_mut(SCALES_AT);
+        for (i, half) in halves.iter().enumerate() {
+            let n = N_SUB / 2;
+            scales[i * n..][..n].copy_from_slice(&half.round(&steps[i * n..], d));
         }
+        for (j, x) in x.chunks_exact(SUB).enumerate() {
+            let step = d * f32::from(scales[j] as i8);
+            put_codes(j, &signed_codes::<SUB>(x, step, Q_MAX), codes);
+        }
+    }
+}
+
+/// Adds the bits of sub-block `j` to `codes`, which begins with the low bits.
+#[inline(always)]
+fn put_codes(j: usize, sub_block: &[u8; SUB], codes: &mut [u8]) {
+    let (half, first) = (j * SUB / HALF, j * SUB % HALF);
+    let (low, low_shift, high, high_shift) = place(first);
+    let low = &mut codes[64 * half + low..][..SUB];
+    for (byte, code) in low.iter_mut().zip(sub_block) {
+        *byte |= (code & 15) << low_shift;
+    }
+    let high = &mut codes[128 + 32 * half + high..][..SUB];
+    for (byte, code) in high.iter_mut().zip(sub_block) {
+        *byte |= (code >> 4) << high_shift;
     }
 }

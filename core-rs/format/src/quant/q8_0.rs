@@ -7,7 +7,8 @@
 //!      └──────────┴─────────────────┘
 //! ```
 
-use super::{Codec, F16_MAX, read_f16, write_f16};
+use super::lanes::{LANES, Lanes};
+use super::{Codec, F16_MAX, lanes, read_f16, write_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
@@ -29,20 +30,16 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
 
 fn encode(values: &[f32], out: &mut [u8]) {
     for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
-        let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        let largest = lanes::largest_size(x);
         let d = largest / 127.0;
         let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
         write_f16(d, block);
-        for (q, v) in block[2..].iter_mut().zip(x) {
-            *q = round_away(v * inverse) as i8 as u8;
+        for (x, q) in x
+            .chunks_exact(LANES)
+            .zip(block[2..].chunks_exact_mut(LANES))
+        {
+            let scaled = Lanes::load(x) * Lanes::of(inverse);
+            q.copy_from_slice(&scaled.round_away().to_bytes());
         }
     }
-}
-
-/// To nearest, halves away from zero, by truncation: unlike `f32::round` this needs no library call
-/// on CPUs without a rounding instruction. The sum is exact enough, as |x| ≤ 127.5.
-fn round_away(x: f32) -> i32 {
-    let whole = x as i32;
-    let rest = x - whole as f32;
-    whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)
 }

@@ -1,19 +1,20 @@
-//! Finding the scale of a sub-block. Rounding to the obvious grid (largest value = largest code) wastes
+//! Finding the scales of sub-blocks. Rounding to the obvious grid (largest value = largest code) wastes
 //! codes on outliers; a grid a little finer or coarser often has less error in sum. So: try a handful
 //! of grids; for each, round the elements, and solve for the line through the resulting codes that has
 //! the least weighted squared error; keep the best. This is the idea of ggml's K-quants
-//! (<https://github.com/ggml-org/llama.cpp/pull/1684>), with two departures:
+//! (<https://github.com/ggml-org/llama.cpp/pull/1684>), with four departures:
 //!
-//! 1. The error of a fit comes from the sums that the fit needs anyway, not from a second pass.
+//! 1. Eight sub-blocks are searched side by side, one a lane: no sums across lanes, no branches.
+//! 2. The error of a fit comes from the sums that the fit needs anyway, not from a second pass.
 //!    Sums are taken of values less their minimum, so that nothing cancels.
-//! 2. The best grid is polished by rounding to the fitted line and fitting again.
-//!
-//! Loops run over arrays of fixed size in lanes of 8, so that the compiler makes vectors of them.
+//! 3. The best grid is polished by rounding to the fitted line and fitting again.
+//! 4. When scales are rounded to few bits, the neighbours of the nearest are tried too, each with the
+//!    minimum that suits it.
 
-/// Partial sums kept side by side: float addition is not associative, so one sum would stay scalar.
-const LANES: usize = 8;
+use super::lanes::{LANES, Lanes};
 
 /// The grids to try: `q_max + first + i · by` codes across the range of the values, `i` below `n`.
+#[derive(Clone, Copy)]
 pub(crate) struct Grid {
     q_max: f32,
     first: f32,
@@ -30,214 +31,221 @@ impl Grid {
     };
 }
 
-/// Rounds to nearest even, |x| < 2^22, in two additions that every CPU has as vectors.
-pub(crate) fn round(x: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0; // 1.5 · 2^23: one unit in the last place is 1
-    (x + SHIFT) - SHIFT
-}
+/// Times a fit is polished, and how far from the nearest 6-bit scale a better one is looked for.
+const N_POLISH: usize = 2;
+const REACH: [f32; 3] = [0.0, -1.0, 1.0];
 
-fn total(lanes: [f32; LANES]) -> f32 {
-    let pairs = [0, 1, 2, 3].map(|i| lanes[i] + lanes[i + 4]);
-    (pairs[0] + pairs[2]) + (pairs[1] + pairs[3])
-}
-
-/// A sub-block made ready: values less their minimum (or less 0, if all are positive), and weights.
-struct Line<const N: usize> {
-    y: [f32; N],
-    w: [f32; N],
-    range: f32,
+/// Eight sub-blocks of `N` values, made ready: values less their minimum (or less 0, if all are
+/// positive), weights, and sums. Large values weigh more, as they do in a dot product.
+pub(crate) struct Lines<const N: usize> {
+    y: [Lanes; N],
+    w: [Lanes; N],
+    range: Lanes,
     /// The most that may be added to the minimum: the format stores it as a number ≤ 0.
-    headroom: f32,
-    sum_w: f32,
-    sum_wy: f32,
-    sum_wyy: f32,
+    headroom: Lanes,
+    sum_w: Lanes,
+    sum_wy: Lanes,
+    sum_wyy: Lanes,
 }
 
 /// y ≈ step · q + shift, and the weighted squared error of that.
 #[derive(Clone, Copy)]
 struct Fit {
-    step: f32,
-    shift: f32,
-    error: f32,
+    step: Lanes,
+    shift: Lanes,
+    error: Lanes,
 }
 
-/// The `step` and `low` ≥ 0 for which `step · q - low` is near the `N` values of `x`, with codes q from 0
-/// to the grid's `q_max`. Large values weigh more, as they do in a dot product.
-pub(crate) fn fit_line<const N: usize>(x: &[f32], grid: Grid) -> (f32, f32) {
-    let line = Line::<N>::new(x);
-    let low = line.headroom;
-    if line.range <= 0.0 {
-        return (0.0, low);
-    }
-    let mut best = Fit {
-        step: line.range / grid.q_max,
-        shift: 0.0,
-        error: f32::INFINITY,
-    };
-    for i in 0..grid.n {
-        let n_codes = grid.q_max + grid.first + grid.by * i as f32;
-        let fit = line.fit(n_codes / line.range, best.shift, grid.q_max);
-        if fit.error < best.error {
-            best = fit;
+impl Fit {
+    /// Each lane's better one; a fit whose error is NaN (of too few different codes) is never better.
+    #[inline(always)]
+    fn or_better(self, other: Fit) -> Fit {
+        Fit {
+            step: Lanes::if_less(other.error, self.error, other.step, self.step),
+            shift: Lanes::if_less(other.error, self.error, other.shift, self.shift),
+            error: Lanes::if_less(other.error, self.error, other.error, self.error),
         }
     }
-    for _ in 0..2 {
-        let fit = line.fit(1.0 / best.step, best.shift, grid.q_max);
-        if fit.error < best.error {
-            best = fit;
-        }
-    }
-    (best.step, low - best.shift)
 }
 
-impl<const N: usize> Line<N> {
-    fn new(x: &[f32]) -> Self {
-        let mut y = [0.0; N];
-        y.copy_from_slice(&x[..N]);
-        let (mut min, mut max, mut squares) = (0.0f32, f32::MIN, 0.0);
-        for v in y {
-            min = min.min(v);
-            max = max.max(v);
-            squares += v * v;
+/// What the elements of a lane add up to, for the codes q they were given.
+struct Sums {
+    q: Lanes,
+    qq: Lanes,
+    qy: Lanes,
+}
+
+/// Eight sub-blocks' lines, rounded: x ≈ (d · scale) · q - dmin · minimum.
+pub(crate) struct Rounded {
+    pub(crate) d: f32,
+    pub(crate) dmin: f32,
+    pub(crate) scales: [u8; LANES],
+    pub(crate) minima: [u8; LANES],
+}
+
+impl<const N: usize> Lines<N> {
+    /// `x` has `8 · N` values.
+    #[inline(always)]
+    pub(crate) fn new(x: &[f32]) -> Self {
+        let mut y = Lanes::transpose::<N>(x);
+        let (mut min, mut max, mut squares) = (Lanes::of(0.0), Lanes::of(f32::MIN), Lanes::of(0.0));
+        for &y in &y {
+            min = min.min(y);
+            max = max.max(y);
+            squares = squares + y * y;
         }
-        let base = (squares / N as f32).sqrt();
-        let w = y.map(|v| base + v.abs());
-        let y = y.map(|v| v - min);
-        let (mut sum_w, mut sum_wy, mut sum_wyy) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-        for (y, w) in y.chunks_exact(LANES).zip(w.chunks_exact(LANES)) {
-            for l in 0..LANES {
-                sum_w[l] += w[l];
-                sum_wy[l] += w[l] * y[l];
-                sum_wyy[l] += w[l] * y[l] * y[l];
-            }
+        let base = (squares * Lanes::of(1.0 / N as f32)).sqrt();
+        let mut w = [Lanes::of(0.0); N];
+        let [mut sum_w, mut sum_wy, mut sum_wyy] = [Lanes::of(0.0); 3];
+        for (y, w) in y.iter_mut().zip(&mut w) {
+            *w = base + y.abs();
+            *y = *y - min;
+            sum_w = sum_w + *w;
+            sum_wy = sum_wy + *w * *y;
+            sum_wyy = sum_wyy + *w * *y * *y;
         }
-        Line {
+        Lines {
             y,
             w,
             range: max - min,
-            headroom: -min,
-            sum_w: total(sum_w),
-            sum_wy: total(sum_wy),
-            sum_wyy: total(sum_wyy),
+            headroom: Lanes::of(0.0) - min,
+            sum_w,
+            sum_wy,
+            sum_wyy,
         }
     }
 
-    /// Rounds to the grid that `inverse` and `shift` make, and solves for the best line.
-    #[inline]
-    fn fit(&self, inverse: f32, shift: f32, q_max: f32) -> Fit {
-        let (mut sum_q, mut sum_qq, mut sum_qy) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-        let lanes = self.y.chunks_exact(LANES).zip(self.w.chunks_exact(LANES));
-        for (y, w) in lanes {
-            for l in 0..LANES {
-                let q = round((y[l] - shift) * inverse).max(0.0).min(q_max);
-                let wq = w[l] * q;
-                sum_q[l] += wq;
-                sum_qq[l] += wq * q;
-                sum_qy[l] += wq * y[l];
-            }
+    /// Finds the eight lines with codes from 0 to the grid's `q_max`, and rounds their slopes and
+    /// minima to 6 bits. The two f16 units go to `head`.
+    #[inline(always)]
+    pub(crate) fn fit(&self, grid: Grid, head: &mut [u8]) -> Rounded {
+        let best = self.search(grid);
+        let (zero, tiny) = (Lanes::of(0.0), Lanes::of(f32::MIN_POSITIVE));
+        let step = Lanes::if_less(self.range, tiny, zero, best.step).max(zero);
+        let shift = Lanes::if_less(self.range, tiny, zero, best.shift);
+        let low = (self.headroom - shift).max(zero);
+        let d = super::write_f16(step.largest() / 63.0, head);
+        let dmin = super::write_f16(low.largest() / 63.0, &mut head[2..]);
+        let (scales, minima) = self.round_lines(step, low, d, dmin, grid.q_max);
+        Rounded {
+            d,
+            dmin,
+            scales: scales.to_bytes(),
+            minima: minima.to_bytes(),
         }
-        self.solve(total(sum_q), total(sum_qq), total(sum_qy))
     }
 
-    fn solve(&self, sum_q: f32, sum_qq: f32, sum_qy: f32) -> Fit {
-        let determinant = self.sum_w * sum_qq - sum_q * sum_q;
-        if determinant <= 0.0 {
-            return Fit {
-                step: 0.0,
-                shift: 0.0,
-                error: f32::INFINITY,
-            };
+    #[inline(always)]
+    fn search(&self, grid: Grid) -> Fit {
+        let mut best = Fit {
+            step: self.range * Lanes::of(1.0 / grid.q_max),
+            shift: Lanes::of(0.0),
+            error: Lanes::of(f32::INFINITY),
+        };
+        let inverse_range = Lanes::of(1.0) / self.range;
+        for i in 0..grid.n {
+            let n_codes = grid.q_max + grid.first + grid.by * i as f32;
+            let sums = self.sums(inverse_range * Lanes::of(n_codes), best.shift, grid.q_max);
+            best = best.or_better(self.solve(&sums));
         }
-        let mut step = (self.sum_w * sum_qy - self.sum_wy * sum_q) / determinant;
-        let mut shift = (sum_qq * self.sum_wy - sum_q * sum_qy) / determinant;
-        if shift > self.headroom {
-            shift = self.headroom;
-            step = (sum_qy - shift * sum_q) / sum_qq;
+        for _ in 0..N_POLISH {
+            let sums = self.sums(Lanes::of(1.0) / best.step, best.shift, grid.q_max);
+            best = best.or_better(self.solve(&sums));
         }
-        let error = self.sum_wyy - 2.0 * (step * sum_qy + shift * self.sum_wy)
-            + step * (step * sum_qq + 2.0 * shift * sum_q)
-            + shift * shift * self.sum_w;
-        Fit { step, shift, error }
+        best
+    }
+
+    /// Rounds the elements to the grid that `inverse` and `shift` make.
+    #[inline(always)]
+    fn sums(&self, inverse: Lanes, shift: Lanes, q_max: f32) -> Sums {
+        let [mut sum_q, mut sum_qq, mut sum_qy] = [Lanes::of(0.0); 3];
+        for (&y, &w) in self.y.iter().zip(&self.w) {
+            let q = ((y - shift) * inverse).round().within(0.0, q_max);
+            let wq = w * q;
+            sum_q = sum_q + wq;
+            sum_qq = sum_qq + wq * q;
+            sum_qy = sum_qy + wq * y;
+        }
+        Sums {
+            q: sum_q,
+            qq: sum_qq,
+            qy: sum_qy,
+        }
+    }
+
+    /// The best line for these codes: the normal equations of two unknowns, of one where the shift
+    /// would leave its bounds.
+    #[inline(always)]
+    fn solve(&self, s: &Sums) -> Fit {
+        let inverse = Lanes::of(1.0) / (self.sum_w * s.qq - s.q * s.q);
+        let step = (self.sum_w * s.qy - self.sum_wy * s.q) * inverse;
+        let shift = (s.qq * self.sum_wy - s.q * s.qy) * inverse;
+        let bounded = shift.min(self.headroom);
+        let one_unknown = (s.qy - bounded * s.q) / s.qq;
+        let step = Lanes::if_less(bounded, shift, one_unknown, step);
+        let shift = bounded;
+        Fit {
+            step,
+            shift,
+            error: self.error(s, step, shift),
+        }
+    }
+
+    #[inline(always)]
+    fn error(&self, s: &Sums, step: Lanes, shift: Lanes) -> Lanes {
+        let two = Lanes::of(2.0);
+        self.sum_wyy - two * (step * s.qy + shift * self.sum_wy)
+            + step * (step * s.qq + two * shift * s.q)
+            + shift * shift * self.sum_w
+    }
+
+    /// The multiples 0 … 63 of `d` and `dmin` for which the lines have the least error.
+    #[inline(always)]
+    fn round_lines(
+        &self,
+        step: Lanes,
+        low: Lanes,
+        d: f32,
+        dmin: f32,
+        q_max: f32,
+    ) -> (Lanes, Lanes) {
+        let multiple = |x: Lanes, unit: f32| {
+            let inverse = if unit > 0.0 { 1.0 / unit } else { 0.0 };
+            (x * Lanes::of(inverse)).round().within(0.0, 63.0)
+        };
+        let (scale, minimum) = (multiple(step, d), multiple(low, dmin));
+        let mut best = (scale, minimum);
+        let mut least = Lanes::of(f32::INFINITY);
+        for reach in REACH {
+            let scale = (scale + Lanes::of(reach)).within(0.0, 63.0);
+            let step = scale * Lanes::of(d);
+            let shift = self.headroom - minimum * Lanes::of(dmin);
+            let sums = self.sums(Lanes::of(1.0) / step, shift, q_max);
+            let shift = (self.sum_wy - step * sums.q) / self.sum_w;
+            let minimum = multiple(self.headroom - shift, dmin);
+            let shift = self.headroom - minimum * Lanes::of(dmin);
+            let error = self.error(&sums, step, shift);
+            best.0 = Lanes::if_less(error, least, scale, best.0);
+            best.1 = Lanes::if_less(error, least, minimum, best.1);
+            least = Lanes::if_less(error, least, error, least);
+        }
+        best
     }
 }
 
-/// Eight numbers ≥ 0 as multiples 0 … 63 of one f16, which goes to `out`. Returns the multiples and the
-/// f16 as stored.
-pub(crate) fn to_six_bits(numbers: &[f32; 8], out: &mut [u8]) -> ([u8; 8], f32) {
-    let largest = numbers.iter().fold(0.0f32, |m, &v| m.max(v));
-    let inverse = if largest > 0.0 { 63.0 / largest } else { 0.0 };
-    let unit = super::write_f16(largest / 63.0, out);
-    (
-        numbers.map(|v| round(v * inverse).clamp(0.0, 63.0) as u8),
-        unit,
-    )
-}
-
-/// The codes 0 … `q_max` of the first `N` values on the line `step · q - low`.
-pub(crate) fn codes<const N: usize>(x: &[f32], step: f32, low: f32, q_max: f32) -> [u8; N] {
-    let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-    let mut codes = [0; N];
-    for (code, v) in codes.iter_mut().zip(x) {
-        *code = round((v + low) * inverse).max(0.0).min(q_max) as u8;
-    }
-    codes
-}
-
-/// The scale for which `scale · q` is near the `N` values of `x`, with codes q from `-q_max` to
-/// `q_max - 1`; the value of the largest size gets a negative code. The error is weighted by the
-/// squares of the values.
-pub(crate) fn fit_scale<const N: usize>(x: &[f32], q_max: f32) -> f32 {
-    let mut values = [0.0; N];
-    values.copy_from_slice(&x[..N]);
-    let extreme = values
-        .iter()
-        .fold(0.0f32, |m, &v| if v.abs() > m.abs() { v } else { m });
-    if extreme == 0.0 {
-        return 0.0;
-    }
-    let values = values.map(|v| v / extreme); // the squares of squares below stay within f32
-    let (mut best_scale, mut best_gain) = (0.0, 0.0);
-    for i in -9..=9 {
-        let inverse = -(q_max + 0.1 * i as f32);
-        let (scale, gain) = fit_codes(&values, inverse, q_max);
-        if gain > best_gain {
-            (best_scale, best_gain) = (scale, gain);
+impl Rounded {
+    /// The codes 0 … `q_max` of the `N` values of sub-block `j`.
+    #[inline(always)]
+    pub(crate) fn codes<const N: usize>(&self, j: usize, x: &[f32], q_max: f32) -> [u8; N] {
+        let step = self.d * f32::from(self.scales[j]);
+        let low = self.dmin * f32::from(self.minima[j]);
+        let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
+        let mut codes = [0; N];
+        let values = x.chunks_exact(LANES).zip(codes.chunks_exact_mut(LANES));
+        for (x, codes) in values {
+            let q = (Lanes::load(x) + Lanes::of(low)) * Lanes::of(inverse);
+            codes.copy_from_slice(&q.within(0.0, q_max).to_bytes());
         }
+        codes
     }
-    if best_scale != 0.0 {
-        let (scale, gain) = fit_codes(&values, 1.0 / best_scale, q_max);
-        if gain > best_gain {
-            best_scale = scale;
-        }
-    }
-    best_scale * extreme
-}
-
-/// For the codes that `inverse` makes: the best scale, and how much error it takes away.
-#[inline]
-fn fit_codes<const N: usize>(x: &[f32; N], inverse: f32, q_max: f32) -> (f32, f32) {
-    let (mut sum_xq, mut sum_qq) = ([0.0; LANES], [0.0; LANES]);
-    for x in x.chunks_exact(LANES) {
-        for l in 0..LANES {
-            let q = round(x[l] * inverse).max(-q_max).min(q_max - 1.0);
-            let wq = x[l] * x[l] * q;
-            sum_xq[l] += wq * x[l];
-            sum_qq[l] += wq * q;
-        }
-    }
-    let (sum_xq, sum_qq) = (total(sum_xq), total(sum_qq));
-    if sum_qq <= 0.0 {
-        return (0.0, 0.0);
-    }
-    (sum_xq / sum_qq, sum_xq * sum_xq / sum_qq)
-}
-
-/// The codes of the first `N` values on the grid `step · q`, moved up by `q_max` to be unsigned.
-pub(crate) fn signed_codes<const N: usize>(x: &[f32], step: f32, q_max: f32) -> [u8; N] {
-    let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-    let mut codes = [0; N];
-    for (code, v) in codes.iter_mut().zip(x) {
-        *code = (round(v * inverse).max(-q_max).min(q_max - 1.0) + q_max) as u8;
-    }
-    codes
 }
