@@ -34,6 +34,26 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The tokens at positions `start ..` of sequence 0, alone in the cache with what is before
+    /// them. Logits of the last token, or of all.
+    pub fn of_sequence(tokens: &[u32], start: usize, all_outputs: bool) -> Batch {
+        let (n, end) = (tokens.len(), start + tokens.len());
+        Batch {
+            tokens: tokens.to_vec(),
+            input: None,
+            pos: (start..end).map(|p| p as i32).collect(),
+            seq: vec![0; n],
+            cells: (start..end).map(|c| c as u32).collect(),
+            outputs: (if all_outputs { 0 } else { n as u32 - 1 }..n as u32).collect(),
+            cache: (0..end)
+                .map(|p| Cell {
+                    pos: p as i32,
+                    seqs: 1,
+                })
+                .collect(),
+        }
+    }
+
     pub fn n_tokens(&self) -> usize {
         self.pos.len()
     }

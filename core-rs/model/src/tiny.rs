@@ -1,6 +1,8 @@
 //! Small models with random weights, one for each architecture: for tests of the other rooms.
 
-use puna_format::{Array, DType, Metadata, Strings, Value, quant};
+use std::sync::Arc;
+
+use puna_format::{Array, Bytes, DType, Gguf, Metadata, Strings, Value, Writer, quant};
 use puna_graph::Graph;
 
 use crate::arch::Arch;
@@ -24,6 +26,31 @@ pub struct Tiny {
     pub metadata: Metadata,
     /// Name, type, GGUF shape, bytes.
     pub tensors: Vec<(String, DType, Vec<u64>, Vec<u8>)>,
+}
+
+impl Tiny {
+    /// The model as a file in memory.
+    ///
+    /// # Errors
+    /// None that a tiny model of the registry has; those of the writer.
+    pub fn to_bytes(self) -> Result<Vec<u8>> {
+        let mut writer = Writer::with_metadata(self.metadata);
+        for (name, dtype, shape, bytes) in self.tensors {
+            writer.add_tensor(&name, dtype, &shape, bytes)?;
+        }
+        let mut file = vec![];
+        writer.write_to(&mut file, &mut |_| ())?;
+        Ok(file)
+    }
+
+    /// The model, written and read back.
+    ///
+    /// # Errors
+    /// Those of [`Tiny::to_bytes`] and of reading.
+    pub fn to_gguf(self) -> Result<Gguf> {
+        let source = Arc::new(Bytes::new(self.to_bytes()?));
+        Ok(Gguf::from_source(source)?)
+    }
 }
 
 /// A model of `arch` with seeded random weights; matrices in `dtype`, vectors in F32.

@@ -4,7 +4,7 @@ mod support;
 
 use puna_graph::{Batch, Cell, Executor, Output, Plan, Read};
 use puna_model::{ARCHS, Options, lower};
-use support::{all_logits, batch, logits, reference, reference_of, tiny_model, upload};
+use support::{all_logits, logits, reference, reference_of, tiny_model, upload};
 
 const TOKENS: [u32; 12] = [1, 40, 77, 100, 9, 9, 250, 33, 64, 128, 200, 5];
 /// The same sums in another grouping.
@@ -94,7 +94,7 @@ fn a_prompt_equals_its_tokens_one_by_one() {
         let whole = all_logits(&mut reference(&gguf, 12), &TOKENS);
         let mut exec = reference(&gguf, 12);
         let single: Vec<f32> = (0..TOKENS.len())
-            .flat_map(|i| logits(&mut exec, &batch(&TOKENS[i..=i], i, true)))
+            .flat_map(|i| logits(&mut exec, &Batch::of_sequence(&TOKENS[i..=i], i, true)))
             .collect();
         assert_close(&single, &whole, arch.name);
     }
@@ -143,7 +143,7 @@ fn two_halves_equal_the_whole() {
             let mut a = reference_of(&first.fused(), &gguf, 12);
             let mut b = reference_of(&second.fused(), &gguf, 12);
             upload(&mut a, &first, &gguf);
-            let mut parameters = batch(&TOKENS, 0, true);
+            let mut parameters = Batch::of_sequence(&TOKENS, 0, true);
             a.run(&parameters).expect("first half");
             let Some(Output::F32(x)) = a.read(Read::Hidden).expect("hidden") else {
                 panic!("no activations")
@@ -161,17 +161,17 @@ fn shifted_keys_are_keys_of_other_positions() {
         let gguf = tiny_model(arch);
         // Attention sees only distances: the whole text moved by 5 positions gives the same logits.
         let mut exec = reference(&gguf, 12);
-        logits(&mut exec, &batch(&TOKENS[..11], 0, false));
+        logits(&mut exec, &Batch::of_sequence(&TOKENS[..11], 0, false));
         let cells = (0..11).collect();
         exec.cache(&puna_graph::CacheOp::Shift { cells, delta: 5 })
             .expect("shift");
-        let mut next = batch(&TOKENS[11..], 11, false);
+        let mut next = Batch::of_sequence(&TOKENS[11..], 11, false);
         next.pos[0] += 5;
         next.cache.iter_mut().for_each(|c| c.pos += 5);
         let moved = logits(&mut exec, &next);
         let mut exec = reference(&gguf, 12);
-        logits(&mut exec, &batch(&TOKENS[..11], 0, false));
-        let unmoved = logits(&mut exec, &batch(&TOKENS[11..], 11, false));
+        logits(&mut exec, &Batch::of_sequence(&TOKENS[..11], 0, false));
+        let unmoved = logits(&mut exec, &Batch::of_sequence(&TOKENS[11..], 11, false));
         assert_close(&moved, &unmoved, arch.name);
     }
 }

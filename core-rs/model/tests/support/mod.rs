@@ -2,12 +2,12 @@
 #![allow(dead_code)]
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use puna_format::{Bytes, DType, Gguf, Writer};
+use puna_format::{DType, Gguf};
 use puna_graph::reference::Reference;
-use puna_graph::{Batch, Cell, Executor, Graph, Output, Read, Tensor, WeightId};
-use puna_model::{Arch, Options, lower, tiny};
+use puna_graph::{Batch, Executor, Graph, Output, Read, Tensor, WeightId};
+use puna_model::tiny::{self, Tiny};
+use puna_model::{Arch, Options, lower};
 
 pub struct Golden {
     pub name: String,
@@ -47,18 +47,11 @@ fn golden(path: &std::path::Path) -> Golden {
     }
 }
 
-/// A tiny random model of an architecture, written and read back.
+/// A tiny random model of an architecture.
 pub fn tiny_model(arch: &Arch) -> Gguf {
-    let model = tiny::tiny(arch, DType::F32, 1).expect("tiny model");
-    let mut writer = Writer::with_metadata(model.metadata);
-    for (name, dtype, shape, bytes) in model.tensors {
-        writer
-            .add_tensor(&name, dtype, &shape, bytes)
-            .expect("tensor");
-    }
-    let mut file = std::io::Cursor::new(vec![]);
-    writer.write_to(&mut file, &mut |_| ()).expect("written");
-    Gguf::from_source(Arc::new(Bytes::new(file.into_inner()))).expect("read back")
+    tiny::tiny(arch, DType::F32, 1)
+        .and_then(Tiny::to_gguf)
+        .expect("tiny model")
 }
 
 pub fn upload(exec: &mut dyn Executor, graph: &Graph, gguf: &Gguf) {
@@ -87,30 +80,6 @@ pub fn reference_of(graph: &Graph, gguf: &Gguf, n_tokens: usize) -> Reference {
     exec
 }
 
-/// Tokens of one sequence that starts at `start`, after `before` has filled the cells below.
-pub fn batch(tokens: &[u32], start: usize, all_outputs: bool) -> Batch {
-    let n = tokens.len();
-    let last = n as u32 - 1;
-    Batch {
-        tokens: tokens.to_vec(),
-        input: None,
-        pos: (start..start + n).map(|p| p as i32).collect(),
-        seq: vec![0; n],
-        cells: (start..start + n).map(|c| c as u32).collect(),
-        outputs: if all_outputs {
-            (0..=last).collect()
-        } else {
-            vec![last]
-        },
-        cache: (0..start + n)
-            .map(|p| Cell {
-                pos: p as i32,
-                seqs: 1,
-            })
-            .collect(),
-    }
-}
-
 pub fn logits(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
     exec.run(batch).expect("run");
     match exec.read(Read::Logits).expect("read") {
@@ -120,5 +89,5 @@ pub fn logits(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
 }
 
 pub fn all_logits(exec: &mut dyn Executor, tokens: &[u32]) -> Vec<f32> {
-    logits(exec, &batch(tokens, 0, true))
+    logits(exec, &Batch::of_sequence(tokens, 0, true))
 }
