@@ -31,8 +31,11 @@ pub struct Row {
     /// Its letter in llama.cpp's `--sampling-seq`.
     pub letter: char,
     /// Checks the parameters and makes the stage; `None` where they make it do nothing.
-    pub make: fn(&SamplerParams) -> Result<Option<Box<dyn Stage>>>,
+    pub make: fn(&SamplerParams) -> Made,
 }
+
+/// What a row makes of the parameters.
+pub type Made = Result<Option<Box<dyn Stage>>>;
 
 /// Every sampler, in the default order.
 #[rustfmt::skip]

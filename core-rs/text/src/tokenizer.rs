@@ -16,7 +16,7 @@ mod stream;
 mod whole;
 
 pub use split::pre_tokenizer_names;
-pub use stream::StreamDecoder;
+pub use stream::{StreamDecoder, Utf8Joiner};
 
 /// A vocabulary made ready to encode and decode. Immutable; share it freely between threads.
 #[derive(Debug)]

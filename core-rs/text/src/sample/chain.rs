@@ -113,20 +113,19 @@ impl Sampler {
             return wrong(format!("there are {}", logits.len()), expected);
         }
         // A sum over all, not a search that stops: this form is vectorised.
-        let n_wrong: u32 = logits
-            .iter()
-            .map(|&x| u32::from(!(x < f32::INFINITY)))
-            .sum();
+        let n_wrong: u32 = logits.iter().map(|&x| u32::from(is_wrong(x))).sum();
         if n_wrong == 0 {
             return Ok(());
         }
-        let at = logits
-            .iter()
-            .position(|&x| !(x < f32::INFINITY))
-            .unwrap_or(0);
+        let at = logits.iter().position(|&x| is_wrong(x)).unwrap_or(0);
         let found = format!("{} for token {at} ({n_wrong} such)", logits[at]);
         wrong(found, "numbers below infinity".into())
     }
+}
+
+/// NaN and +inf: no probability comes of them.
+fn is_wrong(logit: f32) -> bool {
+    logit.is_nan() || logit == f32::INFINITY
 }
 
 fn allowed(token: Option<u32>) -> Result<u32> {

@@ -1,7 +1,6 @@
 //! Min-p (Nguyen et al. 2024): tokens at least p times as likely as the most likely one.
 
-use super::{Candidates, Context, Role, SamplerParams, Stage, check};
-use crate::Result;
+use super::{Candidates, Context, Made, Role, SamplerParams, Stage, check};
 
 #[derive(Debug)]
 struct MinP {
@@ -9,7 +8,7 @@ struct MinP {
     min_keep: usize,
 }
 
-pub(super) fn make(params: &SamplerParams) -> Result<Option<Box<dyn Stage>>> {
+pub(super) fn make(params: &SamplerParams) -> Made {
     let p = check(
         "min_p",
         params.min_p,

@@ -1,8 +1,7 @@
 //! Penalties on tokens seen among the last n: repetition (Keskar et al., CTRL), frequency and
 //! presence (OpenAI).
 
-use super::{Candidates, Context, SamplerParams, Stage, check};
-use crate::Result;
+use super::{Candidates, Context, Made, SamplerParams, Stage, check};
 use std::collections::HashMap;
 
 #[derive(Debug)]
@@ -13,7 +12,7 @@ struct Penalties {
     presence: f32,
 }
 
-pub(super) fn make(params: &SamplerParams) -> Result<Option<Box<dyn Stage>>> {
+pub(super) fn make(params: &SamplerParams) -> Made {
     let positive = |x: f32| x > 0.0 && x.is_finite();
     let last_n = check(
         "penalty_last_n",

@@ -1,13 +1,12 @@
 //! Temperature: logits divided by it. At 0 and below only the most likely token stays possible; the
 //! list keeps its size.
 
-use super::{Candidates, Context, Role, SamplerParams, Stage, check};
-use crate::Result;
+use super::{Candidates, Context, Made, Role, SamplerParams, Stage, check};
 
 #[derive(Debug)]
 struct Temperature(f32);
 
-pub(super) fn make(params: &SamplerParams) -> Result<Option<Box<dyn Stage>>> {
+pub(super) fn make(params: &SamplerParams) -> Made {
     let t = check(
         "temperature",
         params.temperature,

@@ -1,12 +1,11 @@
 //! Top-k: the k most likely tokens, best first.
 
-use super::{Candidates, Context, Role, SamplerParams, Stage};
-use crate::Result;
+use super::{Candidates, Context, Made, Role, SamplerParams, Stage};
 
 #[derive(Debug)]
 struct TopK(usize);
 
-pub(super) fn make(params: &SamplerParams) -> Result<Option<Box<dyn Stage>>> {
+pub(super) fn make(params: &SamplerParams) -> Made {
     let k = usize::try_from(params.top_k).unwrap_or(0);
     Ok((k > 0).then(|| Box::new(TopK(k)) as Box<dyn Stage>))
 }

@@ -1,8 +1,7 @@
 //! Top-p (nucleus, Holtzman et al. 2019): the most likely tokens until their probabilities reach p.
 //! The token that crosses p is one of them, so at least one is left.
 
-use super::{Candidates, Context, Role, SamplerParams, Stage, check};
-use crate::Result;
+use super::{Candidates, Context, Made, Role, SamplerParams, Stage, check};
 
 #[derive(Debug)]
 struct TopP {
@@ -10,7 +9,7 @@ struct TopP {
     min_keep: usize,
 }
 
-pub(super) fn make(params: &SamplerParams) -> Result<Option<Box<dyn Stage>>> {
+pub(super) fn make(params: &SamplerParams) -> Made {
     let p = check(
         "top_p",
         params.top_p,

@@ -41,7 +41,7 @@ impl SpecialTexts {
                 strips_right: vocab.strips_right.binary_search(&(i as u32)).is_ok(),
             })
             .collect();
-        tokens.sort_by(|a, b| b.text.len().cmp(&a.text.len()));
+        tokens.sort_by_key(|token| std::cmp::Reverse(token.text.len()));
         let mut by_text: Vec<u32> = (0..tokens.len() as u32).collect();
         by_text.sort_by(|&a, &b| tokens[a as usize].text.cmp(&tokens[b as usize].text));
         let first = |&i: &u32| tokens[i as usize].text[0];

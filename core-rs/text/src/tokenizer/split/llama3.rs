@@ -51,7 +51,7 @@ fn piece(text: &str, start: usize, max_digits: usize) -> usize {
     let blanks_end = run(text, after, Class::Space);
     let lines = text.as_bytes()[start..blanks_end]
         .iter()
-        .rposition(|b| is_newline(b));
+        .rposition(is_newline);
     lines.map_or_else(|| blanks(text, start), |last| start + last + 1)
 }
 
