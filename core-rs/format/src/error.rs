@@ -13,6 +13,10 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: Box<Error> },
 
+    /// Another error, with the tensor it is about.
+    #[error("tensor {name:?}: {source}")]
+    Tensor { name: String, source: Box<Error> },
+
     #[error("cannot {action}: {source}")]
     Io {
         action: &'static str,
@@ -100,10 +104,17 @@ impl Error {
         }
     }
 
-    /// The error itself, without the names of files around it.
+    pub(crate) fn in_tensor(self, name: &str) -> Self {
+        Error::Tensor {
+            name: name.into(),
+            source: Box::new(self),
+        }
+    }
+
+    /// The error itself, without the names of files and tensors around it.
     pub fn root(&self) -> &Error {
         match self {
-            Error::File { source, .. } => source.root(),
+            Error::File { source, .. } | Error::Tensor { source, .. } => source.root(),
             other => other,
         }
     }

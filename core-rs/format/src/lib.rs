@@ -1,6 +1,7 @@
 //! Bytes: where a model's weights lie and what they mean. GGUF files are read through a [`Source`] and
 //! written by a [`Writer`]; [`DType`] is the table of tensor types; [`quant`] decodes and encodes them
-//! in plain code, which is the oracle for every faster kernel.
+//! in plain code, which is the oracle for every faster kernel; [`quantize`] turns one file into
+//! another.
 
 mod bytes;
 mod dtype;
@@ -9,6 +10,7 @@ mod gguf;
 mod header;
 mod metadata;
 pub mod quant;
+pub mod quantize;
 mod source;
 mod value;
 mod writer;
