@@ -1,0 +1,32 @@
+"""What all Python tests share: test data, and which tests need more than a browser tab has."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IN_PYODIDE = sys.platform == "emscripten"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip = pytest.mark.skip(reason="needs threads, processes or sockets, which a browser tab has not")
+    for item in items:
+        if IN_PYODIDE and item.get_closest_marker("native"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of test data that is not in the repository: $PUNA_DATA, else ../shared/data."""
+    folder = Path(os.environ.get("PUNA_DATA", ROOT.parent / "shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder} (set PUNA_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of small golden files, each with the script that made it."""
+    return ROOT / "tests/golden"
