@@ -1,0 +1,489 @@
+//! Places: which bytes of which buffer hold each value, weight and layer of the cache.
+//!
+//! Matrices that one op reads together (q, k, v; gate, up) and that have one type are stacked, so
+//! that one dispatch reads them. A stack too large for one binding is cut by rows into pieces.
+//! Norm weights, biases and constant tables all live in one buffer, `vectors`, as f32.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use puna_graph::{Error, KvDType, Op, Part, Plan, Result, ValueId, WeightId};
+
+use crate::dispatch::{Buffer, Program, Region};
+use crate::kernels::NONE;
+use crate::pack::Layout;
+
+/// What a device can take, of all it reports what matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Largest binding of a storage buffer, in bytes.
+    pub max_binding: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer: u64,
+}
+
+impl DeviceLimits {
+    /// What every WebGPU adapter grants.
+    pub const CORE: DeviceLimits = DeviceLimits {
+        max_binding: 128 << 20,
+        max_buffer: 256 << 20,
+    };
+
+    fn most(&self) -> u64 {
+        self.max_binding.min(self.max_buffer) / 256 * 256
+    }
+}
+
+/// Sizes the plan leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Cells of the cache, shared by all sequences.
+    pub n_cells: usize,
+    pub type_k: KvDType,
+    pub type_v: KvDType,
+}
+
+/// Rows of a stack that lie in one buffer.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub region: Region,
+    /// The outputs this piece makes; for a gated unit both its gate and its up rows.
+    pub outputs: Range<usize>,
+    /// Where each plane starts, in bytes from the start of the region.
+    pub planes: Vec<u64>,
+}
+
+/// Matrices stacked by rows.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    pub layout: Layout,
+    pub pieces: Vec<Piece>,
+    /// Gate and up: output `o` takes row `o` and row `o + piece.outputs.len()` of its piece.
+    pub gated: bool,
+    /// Offset of the biases in `vectors` (for a gated unit those of the gate), or `NONE`.
+    pub bias: u32,
+    pub up_bias: u32,
+}
+
+/// Where rows of a weight go: `n_rows` from `first` to row `at_row` of the planes of a buffer.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub first: usize,
+    pub n_rows: usize,
+    pub region: Region,
+    pub planes: Vec<u64>,
+    pub at_row: usize,
+}
+
+/// Everywhere a weight goes at upload.
+#[derive(Clone, Debug, Default)]
+pub struct WeightPlace {
+    pub layout: Option<Layout>,
+    pub runs: Vec<Run>,
+    /// Element offsets in `vectors`.
+    pub vectors: Vec<u32>,
+}
+
+/// The cache of one layer, and the f32 rows through which it is read and written.
+#[derive(Clone, Copy, Debug)]
+pub struct KvPlace {
+    pub k: Region,
+    pub v: Region,
+    pub k_rows: Region,
+    pub v_rows: Region,
+}
+
+/// All places; what `lower` takes regions from.
+pub struct Places {
+    pub vectors: Region,
+    pub state: Region,
+    pub cells: Region,
+    pub values: HashMap<ValueId, Region>,
+    /// For each matrix op (by index), its stacks with the column of `out` where each begins.
+    pub stacks: HashMap<usize, Vec<(usize, usize)>>,
+    pub all_stacks: Vec<Stack>,
+    pub weights: Vec<WeightPlace>,
+    /// Offset in `vectors` of each constant table.
+    pub consts: Vec<u32>,
+    /// Where each norm weight lies in `vectors`.
+    pub norms: HashMap<WeightId, u32>,
+    pub kv: Vec<KvPlace>,
+    /// Rows of the cache that one cache list moves.
+    pub n_cache_rows: usize,
+}
+
+/// Words of the head of the state buffer, and of each token behind it.
+pub const STATE_HEAD: usize = 64;
+pub const STATE_TOKEN: usize = 8;
+/// Fewest tokens the state has room for, so that cache operations move that many cells at once.
+const CACHE_ROWS: usize = 64;
+
+/// Collects buffers and vectors while the plan is gone through.
+struct Placer<'a> {
+    plan: &'a Plan,
+    limits: DeviceLimits,
+    program: &'a mut Program,
+    n_vectors: usize,
+    places: Places,
+}
+
+/// Places everything a plan needs; adds the buffers to `program`.
+///
+/// # Errors
+/// A type without kernels, or something that is larger than the device can bind.
+pub fn place(
+    plan: &Plan,
+    limits: DeviceLimits,
+    options: &GpuOptions,
+    program: &mut Program,
+) -> Result<Places> {
+    let empty = Region {
+        buffer: 0,
+        offset: 0,
+        size: 0,
+    };
+    let mut placer = Placer {
+        plan,
+        limits,
+        program,
+        n_vectors: 0,
+        places: Places {
+            vectors: empty,
+            state: empty,
+            cells: empty,
+            values: HashMap::new(),
+            stacks: HashMap::new(),
+            all_stacks: vec![],
+            weights: vec![WeightPlace::default(); plan.graph.weights.len()],
+            consts: vec![],
+            norms: HashMap::new(),
+            kv: vec![],
+            n_cache_rows: plan.n_tokens.max(CACHE_ROWS),
+        },
+    };
+    placer.values()?;
+    placer.matrices()?;
+    placer.vectors()?;
+    placer.cache(options)?;
+    Ok(placer.places)
+}
+
+impl Placer<'_> {
+    /// A buffer of at least `n_bytes`, bound as a whole.
+    fn buffer(&mut self, name: &str, n_bytes: u64) -> Result<Region> {
+        let size = n_bytes.max(256).next_multiple_of(256);
+        if size > self.limits.max_buffer || size > self.limits.max_binding {
+            return Err(Error::Unsupported {
+                executor: "gpu".into(),
+                message: format!(
+                    "{name} needs {size} bytes in one piece, expected at most {} on this device; \
+                     take fewer tokens a batch or a shorter context",
+                    self.limits.most()
+                ),
+            });
+        }
+        self.program.buffers.push(Buffer {
+            name: name.to_string(),
+            size,
+        });
+        Ok(Region {
+            buffer: self.program.buffers.len() - 1,
+            offset: 0,
+            size,
+        })
+    }
+
+    /// The plan's arenas, except the logits: large, read back, and better alone.
+    fn values(&mut self) -> Result<()> {
+        let graph = &self.plan.graph;
+        let touched = graph
+            .ops
+            .iter()
+            .flat_map(|op| op.inputs().into_iter().chain(op.outputs()));
+        let mut ids: Vec<ValueId> = touched.map(|x| x.value).chain(graph.input).collect();
+        ids.extend([graph.hidden, graph.logits].into_iter().flatten());
+        ids.sort_unstable();
+        ids.dedup();
+        let n_bytes = |id: ValueId| {
+            let value = graph.value(id);
+            (self.plan.capacity(value.rows) * value.width * 4) as u64
+        };
+        let mut arenas = vec![0; self.plan.arenas.len()];
+        let mut slots = vec![];
+        for id in ids {
+            let size = n_bytes(id).max(256).next_multiple_of(256);
+            if Some(id) == graph.logits {
+                let region = self.buffer("logits", size)?;
+                self.places.values.insert(id, region);
+                continue;
+            }
+            let slot = self.plan.slot(id);
+            let offset = (slot.offset * 4) as u64;
+            arenas[slot.arena] = (offset + size).max(arenas[slot.arena]);
+            slots.push((id, slot.arena, offset, size));
+        }
+        let mut buffers = vec![];
+        for (i, &n) in arenas.iter().enumerate() {
+            buffers.push(self.buffer(&format!("arena {i}"), n)?.buffer);
+        }
+        for (id, arena, offset, size) in slots {
+            let buffer = buffers[arena];
+            self.places.values.insert(
+                id,
+                Region {
+                    buffer,
+                    offset,
+                    size,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// How often each weight is used as a matrix; one that is used twice is not stacked.
+    fn uses(&self) -> HashMap<WeightId, usize> {
+        let mut uses = HashMap::new();
+        for op in &self.plan.graph.ops {
+            let embedded = match op {
+                Op::Embed { weight, .. } => Some(*weight),
+                _ => None,
+            };
+            for id in op.matrices().into_iter().chain(embedded) {
+                *uses.entry(id).or_insert(0) += 1;
+            }
+        }
+        uses
+    }
+
+    fn matrices(&mut self) -> Result<()> {
+        let uses = self.uses();
+        let mut alone: HashMap<WeightId, usize> = HashMap::new();
+        for (i, op) in self.plan.graph.ops.iter().enumerate() {
+            let (parts, gated) = match op {
+                Op::Embed { weight, .. } => (
+                    vec![Part {
+                        weight: *weight,
+                        bias: None,
+                    }],
+                    false,
+                ),
+                Op::Linear { weight, bias, .. } => (
+                    vec![Part {
+                        weight: *weight,
+                        bias: *bias,
+                    }],
+                    false,
+                ),
+                Op::FusedLinear(f) => (f.parts.clone(), f.glu.is_some()),
+                _ => continue,
+            };
+            let mut column = 0;
+            let mut stacks = vec![];
+            for group in self.groups(&parts, &uses, gated) {
+                let gated = gated && group.len() == 2;
+                let shared =
+                    group.len() == 1 && uses[&group[0].weight] > 1 && group[0].bias.is_none();
+                let stack = match alone.get(&group[0].weight).filter(|_| shared) {
+                    Some(&stack) => stack,
+                    None => self.stack(&group, gated)?,
+                };
+                if shared {
+                    alone.insert(group[0].weight, stack);
+                }
+                stacks.push((stack, column));
+                column += group
+                    .iter()
+                    .map(|p| self.plan.graph.weight(p.weight).n_out())
+                    .sum::<usize>();
+            }
+            self.places.stacks.insert(i, stacks);
+        }
+        Ok(())
+    }
+
+    /// Parts side by side that can be stacked. A gated unit is one stack or two parts apart.
+    fn groups(
+        &self,
+        parts: &[Part],
+        uses: &HashMap<WeightId, usize>,
+        gated: bool,
+    ) -> Vec<Vec<Part>> {
+        let weight = |p: &Part| self.plan.graph.weight(p.weight);
+        let mut groups: Vec<Vec<Part>> = vec![];
+        for part in parts {
+            let joins = groups.last().is_some_and(|g| {
+                weight(&g[0]).dtype == weight(part).dtype
+                    && g.iter().chain([part]).all(|p| uses[&p.weight] == 1)
+                    && (!gated || weight(&g[0]).n_out() == weight(part).n_out())
+            });
+            match groups.last_mut().filter(|_| joins) {
+                Some(group) => group.push(*part),
+                None => groups.push(vec![*part]),
+            }
+        }
+        groups
+    }
+
+    fn stack(&mut self, parts: &[Part], gated: bool) -> Result<usize> {
+        let first = self.plan.graph.weight(parts[0].weight);
+        let layout = Layout::new(first.dtype, first.n_in())?;
+        let n_rows: Vec<usize> = parts
+            .iter()
+            .map(|p| self.plan.graph.weight(p.weight).n_out())
+            .collect();
+        let n_out = if gated {
+            n_rows[0]
+        } else {
+            n_rows.iter().sum()
+        };
+        let name = first.name.clone();
+        let pieces = self.pieces(&name, &layout, n_out, gated)?;
+        let biases: Vec<u32> = self.biases(parts, &n_rows);
+        let mut at = 0;
+        for (i, part) in parts.iter().enumerate() {
+            let place = &mut self.places.weights[part.weight.index()];
+            place.layout = Some(layout);
+            for piece in &pieces {
+                // In outputs of the piece, and behind its gates for the up rows.
+                let behind = if gated && i == 1 {
+                    piece.outputs.len()
+                } else {
+                    0
+                };
+                let start = piece.outputs.start.max(at);
+                let end = piece.outputs.end.min(at + n_rows[i]);
+                if start < end {
+                    place.runs.push(Run {
+                        first: start - at,
+                        n_rows: end - start,
+                        region: piece.region,
+                        planes: piece.planes.clone(),
+                        at_row: start - piece.outputs.start + behind,
+                    });
+                }
+            }
+            at += if gated { 0 } else { n_rows[i] };
+        }
+        self.places.all_stacks.push(Stack {
+            layout,
+            pieces,
+            gated,
+            bias: biases[0],
+            up_bias: if gated { biases[1] } else { NONE },
+        });
+        Ok(self.places.all_stacks.len() - 1)
+    }
+
+    /// Room for the biases of a stack, in the order of its rows, where any part has one.
+    fn biases(&mut self, parts: &[Part], n_rows: &[usize]) -> Vec<u32> {
+        if parts.iter().all(|p| p.bias.is_none()) {
+            return vec![NONE; parts.len()];
+        }
+        let mut starts = vec![];
+        for (part, n) in parts.iter().zip(n_rows) {
+            starts.push(self.n_vectors as u32);
+            if let Some(id) = part.bias {
+                self.places.weights[id.index()]
+                    .vectors
+                    .push(self.n_vectors as u32);
+            }
+            self.n_vectors += n;
+        }
+        starts
+    }
+
+    fn pieces(
+        &mut self,
+        name: &str,
+        layout: &Layout,
+        n_out: usize,
+        gated: bool,
+    ) -> Result<Vec<Piece>> {
+        let rows_each = if gated { 2 } else { 1 };
+        let row_bytes = layout.row_bytes();
+        let output_bytes = (row_bytes.iter().sum::<usize>() * rows_each) as u64;
+        // Planes start at multiples of 256 bytes.
+        let room = self
+            .limits
+            .most()
+            .saturating_sub(256 * row_bytes.len() as u64);
+        let most = ((room / output_bytes.max(1)) as usize).min(n_out).max(1);
+        let mut pieces = vec![];
+        for start in (0..n_out).step_by(most) {
+            let outputs = start..(start + most).min(n_out);
+            let mut planes = vec![];
+            let mut at = 0;
+            for bytes in &row_bytes {
+                planes.push(at);
+                at = (at + (bytes * outputs.len() * rows_each) as u64).next_multiple_of(256);
+            }
+            let region = self.buffer(name, at)?;
+            pieces.push(Piece {
+                region,
+                outputs,
+                planes,
+            });
+        }
+        Ok(pieces)
+    }
+
+    /// Norm weights and biases of norms, then the constant tables.
+    fn vectors(&mut self) -> Result<()> {
+        for op in &self.plan.graph.ops {
+            let matrices = op.matrices();
+            let biases: Vec<WeightId> = match op {
+                Op::Linear { bias, .. } => bias.iter().copied().collect(),
+                Op::FusedLinear(f) => f.parts.iter().filter_map(|p| p.bias).collect(),
+                _ => vec![],
+            };
+            let embedded = matches!(op, Op::Embed { .. });
+            for id in op.weights() {
+                if embedded || matrices.contains(&id) || biases.contains(&id) {
+                    continue;
+                }
+                if !self.places.norms.contains_key(&id) {
+                    let at = self.n_vectors as u32;
+                    self.places.norms.insert(id, at);
+                    self.places.weights[id.index()].vectors.push(at);
+                    self.n_vectors += self.plan.graph.weight(id).shape.iter().product::<usize>();
+                }
+            }
+        }
+        for table in &self.plan.graph.consts {
+            self.places.consts.push(self.n_vectors as u32);
+            self.n_vectors += table.data.len();
+        }
+        self.places.vectors = self.buffer("vectors", self.n_vectors as u64 * 4)?;
+        Ok(())
+    }
+
+    fn cache(&mut self, options: &GpuOptions) -> Result<()> {
+        let n_rows = self.places.n_cache_rows;
+        let words = STATE_HEAD + STATE_TOKEN * n_rows;
+        self.places.state = self.buffer("state", words as u64 * 4)?;
+        self.places.cells = self.buffer("cells", options.n_cells as u64 * 16)?;
+        let rows = |width: usize| (n_rows * width * 4) as u64;
+        let widths = |dim: fn(&puna_graph::KvLayer) -> usize| {
+            let each = self.plan.graph.kv.iter().map(|kv| kv.n_head_kv * dim(kv));
+            each.max().unwrap_or(0)
+        };
+        let (most_k, most_v) = (widths(|kv| kv.dim_k), widths(|kv| kv.dim_v));
+        let k_rows = self.buffer("cache rows k", rows(most_k))?;
+        let v_rows = self.buffer("cache rows v", rows(most_v))?;
+        for (i, kv) in self.plan.graph.kv.iter().enumerate() {
+            let bytes = |dim: usize, dtype: KvDType| {
+                let elements = dim.div_ceil(8) * 8 * kv.n_head_kv * options.n_cells;
+                (elements * dtype.n_bytes()) as u64
+            };
+            let k = self.buffer(&format!("cache k {i}"), bytes(kv.dim_k, options.type_k))?;
+            let v = self.buffer(&format!("cache v {i}"), bytes(kv.dim_v, options.type_v))?;
+            self.places.kv.push(KvPlace {
+                k,
+                v,
+                k_rows,
+                v_rows,
+            });
+        }
+        Ok(())
+    }
+}
