@@ -1,0 +1,171 @@
+//! The cache as the engine sees it: which cell holds which position of which sequences.
+//!
+//! The data lies in the executor; this is the book. Several sequences share the cells of a
+//! common prefix, so a cell has a set of owners and is free when the set is empty.
+
+use puna_graph::Cell;
+use puna_graph::batch::MAX_SEQUENCES;
+
+use crate::error::{Error, Result};
+
+pub struct Cache {
+    cells: Vec<Cell>,
+}
+
+impl Cache {
+    pub fn new(n_cells: usize) -> Self {
+        Cache {
+            cells: vec![Cell::default(); n_cells],
+        }
+    }
+
+    pub fn n_cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    pub fn n_free(&self) -> usize {
+        self.cells.iter().filter(|c| c.seqs == 0).count()
+    }
+
+    /// The cells up to the last one in use: what a batch carries.
+    pub fn used(&self) -> &[Cell] {
+        let end = self.cells.iter().rposition(|c| c.seqs != 0);
+        &self.cells[..end.map_or(0, |i| i + 1)]
+    }
+
+    /// Takes the lowest free cells for tokens given as `(position, sequence)`.
+    ///
+    /// # Errors
+    /// [`Error::CacheFull`]; then nothing is taken.
+    pub fn take(&mut self, tokens: &[(i32, u32)]) -> Result<Vec<u32>> {
+        let free: Vec<u32> = (0..self.cells.len() as u32)
+            .filter(|&c| self.cells[c as usize].seqs == 0)
+            .take(tokens.len())
+            .collect();
+        if free.len() < tokens.len() {
+            return Err(Error::CacheFull {
+                wanted: tokens.len(),
+                free: self.n_free(),
+                n_ctx: self.cells.len(),
+            });
+        }
+        for (&cell, &(pos, seq)) in free.iter().zip(tokens) {
+            self.cells[cell as usize] = Cell {
+                pos,
+                seqs: 1 << seq,
+            };
+        }
+        Ok(free)
+    }
+
+    /// Gives cells back that [`Cache::take`] took for a run that failed.
+    pub fn untake(&mut self, cells: &[u32]) {
+        for &c in cells {
+            self.cells[c as usize] = Cell::default();
+        }
+    }
+
+    /// Removes positions `from .. to` of a sequence.
+    pub fn remove(&mut self, seq: u32, from: i32, to: i32) {
+        for cell in &mut self.cells {
+            if owns(*cell, seq) && (from..to).contains(&cell.pos) {
+                cell.seqs &= !(1 << seq);
+            }
+        }
+    }
+
+    /// Makes positions `from .. to` of sequence `source` also `target`'s. No data moves.
+    pub fn share(&mut self, source: u32, target: u32, from: i32, to: i32) {
+        for cell in &mut self.cells {
+            if owns(*cell, source) && (from..to).contains(&cell.pos) {
+                cell.seqs |= 1 << target;
+            }
+        }
+    }
+
+    /// Moves positions `from .. to` of a sequence by `delta`; answers the cells whose keys the
+    /// executor must turn.
+    ///
+    /// # Errors
+    /// A cell in the range is shared, or a position would be negative; then nothing is moved.
+    pub fn shift(&mut self, seq: u32, from: i32, to: i32, delta: i32) -> Result<Vec<u32>> {
+        let moved: Vec<u32> = (0..self.cells.len() as u32)
+            .filter(|&c| {
+                let cell = self.cells[c as usize];
+                owns(cell, seq) && (from..to).contains(&cell.pos)
+            })
+            .collect();
+        for &c in &moved {
+            let cell = self.cells[c as usize];
+            if cell.seqs != 1 << seq {
+                return Err(Error::argument(
+                    "seq",
+                    seq,
+                    "a sequence that shares no cell of the range",
+                ));
+            }
+            if cell.pos.checked_add(delta).is_none_or(|p| p < 0) {
+                return Err(Error::argument("delta", delta, "no position below 0"));
+            }
+        }
+        moved
+            .iter()
+            .for_each(|&c| self.cells[c as usize].pos += delta);
+        Ok(moved)
+    }
+
+    /// The cells of a sequence in order of position.
+    pub fn cells_of(&self, seq: u32) -> Vec<u32> {
+        let mut cells: Vec<u32> = (0..self.cells.len() as u32)
+            .filter(|&c| owns(self.cells[c as usize], seq))
+            .collect();
+        cells.sort_by_key(|&c| self.cells[c as usize].pos);
+        cells
+    }
+
+    /// One past the last position of a sequence; 0 when it has none.
+    pub fn end(&self, seq: u32) -> i32 {
+        let mine = self.cells.iter().filter(|c| owns(**c, seq));
+        mine.map(|c| c.pos + 1).max().unwrap_or(0)
+    }
+}
+
+fn owns(cell: Cell, seq: u32) -> bool {
+    debug_assert!((seq as usize) < MAX_SEQUENCES);
+    cell.seqs >> seq & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_cache_takes_nothing() {
+        let mut cache = Cache::new(3);
+        cache.take(&[(0, 0), (1, 0)]).expect("room");
+        let error = cache.take(&[(2, 0), (3, 0)]).expect_err("full");
+        assert!(error.to_string().contains("1 of n_ctx = 3"), "{error}");
+        assert_eq!(cache.n_free(), 1);
+    }
+
+    #[test]
+    fn a_shared_cell_is_free_when_its_last_owner_leaves() {
+        let mut cache = Cache::new(4);
+        cache.take(&[(0, 0), (1, 0)]).expect("room");
+        cache.share(0, 5, 0, 2);
+        cache.remove(0, 0, i32::MAX);
+        assert_eq!((cache.n_free(), cache.end(5), cache.end(0)), (2, 2, 0));
+        cache.remove(5, 1, i32::MAX);
+        assert_eq!((cache.n_free(), cache.end(5)), (3, 1));
+    }
+
+    #[test]
+    fn shared_cells_are_not_shifted() {
+        let mut cache = Cache::new(4);
+        cache.take(&[(0, 0), (1, 0)]).expect("room");
+        cache.share(0, 1, 0, 1);
+        assert!(cache.shift(0, 0, 2, 3).is_err());
+        assert_eq!(cache.shift(0, 1, 2, 3).expect("own cell"), [1]);
+        assert_eq!(cache.end(0), 5);
+    }
+}

@@ -1,0 +1,261 @@
+//! From a file to a model, from a model to a session on the chosen executors.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use puna_cpu::{Cpu, CpuOptions};
+use puna_format::{Gguf, Source};
+use puna_graph::batch::MAX_SEQUENCES;
+use puna_graph::{Executor, Graph, KvDType, Plan, Tensor, WeightId};
+use puna_model::{Hparams, Options};
+use puna_text::Tokenizer;
+
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::split::Split;
+use crate::vocab::vocab_data;
+
+/// A file, its tokenizer, and its graph: everything but weights in an executor.
+pub struct Model {
+    gguf: Gguf,
+    tokenizer: Arc<Tokenizer>,
+}
+
+/// How a session runs. `Default` is the CPU, llama.cpp's sizes.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// Cells of the cache; 0 = what the model was trained for.
+    pub n_ctx: usize,
+    /// Most tokens in one run of the plan.
+    pub n_batch: usize,
+    /// Most sequences at once.
+    pub n_seq_max: usize,
+    /// CPU threads; `None` = one a core.
+    pub n_threads: Option<usize>,
+    /// Layers on the GPU, counted from the last: 0 none, -1 or more than there are: all.
+    pub n_gpu_layers: i32,
+    /// Every token of a batch may have its logits read.
+    pub logits_all: bool,
+    pub type_k: KvDType,
+    pub type_v: KvDType,
+    pub keep_hidden: bool,
+    pub rope_freq_base: Option<f32>,
+    pub rope_freq_scale: Option<f32>,
+    /// Raised by another thread to stop a run between two ops.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        SessionOptions {
+            n_ctx: 0,
+            n_batch: 512,
+            n_seq_max: 1,
+            n_threads: None,
+            n_gpu_layers: 0,
+            logits_all: false,
+            type_k: KvDType::F16,
+            type_v: KvDType::F16,
+            keep_hidden: false,
+            rope_freq_base: None,
+            rope_freq_scale: None,
+            cancel: Arc::default(),
+        }
+    }
+}
+
+/// Makes the executor of a plan on a GPU with a cache of so many cells. Natively it opens a
+/// device; in a tab it hands the plan's dispatch list to JavaScript.
+pub type GpuFactory<'a> = dyn FnMut(Plan, &SessionOptions) -> Result<Box<dyn Executor>> + 'a;
+
+/// Called as weights go up: bytes done, bytes in all. Answering false cancels.
+pub type Progress<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+
+impl Model {
+    /// Opens a file: mapped natively, read in pieces in a browser.
+    pub fn open(path: &Path) -> Result<Model> {
+        Self::new(Gguf::open(path)?)
+    }
+
+    pub fn from_source(source: Arc<dyn Source>) -> Result<Model> {
+        Self::new(Gguf::from_source(source)?)
+    }
+
+    fn new(gguf: Gguf) -> Result<Model> {
+        let tokenizer = Tokenizer::new(vocab_data(&gguf.metadata)?)?;
+        Ok(Model {
+            gguf,
+            tokenizer: Arc::new(tokenizer),
+        })
+    }
+
+    pub fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
+
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// The file's hyper-parameters, without lowering it.
+    pub fn hparams(&self) -> Result<Hparams> {
+        Ok(Hparams::read(&self.gguf.metadata)?)
+    }
+
+    /// Lowers the model, plans it, makes executors and uploads the weights.
+    ///
+    /// # Errors
+    /// Options out of range; a model that is not supported or broken; no GPU where one is asked
+    /// for (`gpu` is `None`, or fails); too little memory.
+    pub fn session(
+        &self,
+        options: &SessionOptions,
+        gpu: Option<&mut GpuFactory>,
+        progress: &mut Progress,
+    ) -> Result<Session> {
+        let lowering = Options {
+            keep_hidden: options.keep_hidden,
+            rope_freq_base: options.rope_freq_base,
+            rope_freq_scale: options.rope_freq_scale,
+        };
+        let model = puna_model::lower(&self.gguf, &lowering)?;
+        let options = &checked(options, &model.hparams)?;
+        let mut exec = executor(&model.graph, options, gpu)?;
+        self.upload(&model.graph, exec.as_mut(), progress)?;
+        Ok(Session::new(
+            exec,
+            options,
+            &model.hparams,
+            self.tokenizer.clone(),
+        ))
+    }
+
+    fn upload(
+        &self,
+        graph: &Graph,
+        exec: &mut dyn Executor,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let tensors: Vec<_> = graph
+            .weights
+            .iter()
+            .map(|w| self.gguf.require_tensor(&w.name))
+            .collect::<Result<_, _>>()?;
+        let total = tensors.iter().map(|t| t.n_bytes).sum();
+        let mut done = 0;
+        for (i, info) in tensors.into_iter().enumerate() {
+            let n_bytes = info.n_bytes;
+            let tensor = Tensor {
+                info: info.clone(),
+                source: self.gguf.source().clone(),
+            };
+            exec.upload(WeightId(i as u32), &tensor)?;
+            done += n_bytes;
+            if !progress(done, total) {
+                return Err(puna_graph::Error::Cancelled.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fills in what is 0 and refuses what cannot be.
+fn checked(options: &SessionOptions, h: &Hparams) -> Result<SessionOptions> {
+    let mut options = options.clone();
+    if options.n_ctx == 0 {
+        options.n_ctx = h.context_length;
+    }
+    if options.n_ctx > i32::MAX as usize / 2 {
+        let most = i32::MAX / 2;
+        return Err(Error::argument(
+            "n_ctx",
+            options.n_ctx,
+            format!("0 to {most}"),
+        ));
+    }
+    if options.n_batch == 0 {
+        return Err(Error::argument("n_batch", 0, "1 or more"));
+    }
+    if !(1..=MAX_SEQUENCES).contains(&options.n_seq_max) {
+        let n = options.n_seq_max;
+        return Err(Error::argument(
+            "n_seq_max",
+            n,
+            format!("1 to {MAX_SEQUENCES}"),
+        ));
+    }
+    if options.n_threads == Some(0) {
+        return Err(Error::argument("n_threads", 0, "1 or more"));
+    }
+    if options.n_gpu_layers < -1 {
+        return Err(Error::argument(
+            "n_gpu_layers",
+            options.n_gpu_layers,
+            "-1 (all) or more",
+        ));
+    }
+    for (name, value) in [
+        ("rope_freq_base", options.rope_freq_base),
+        ("rope_freq_scale", options.rope_freq_scale),
+    ] {
+        if let Some(x) = value.filter(|x| !(x.is_finite() && *x > 0.0)) {
+            return Err(Error::argument(name, x, "a number above 0"));
+        }
+    }
+    options.n_batch = options.n_batch.min(options.n_ctx);
+    Ok(options)
+}
+
+fn executor(
+    graph: &Graph,
+    options: &SessionOptions,
+    gpu: Option<&mut GpuFactory>,
+) -> Result<Box<dyn Executor>> {
+    let n_outputs = match options.logits_all {
+        true => options.n_batch,
+        false => options.n_seq_max.min(options.n_batch),
+    };
+    let plan = |graph: &Graph| Plan::new(graph.fused(), options.n_batch, n_outputs);
+    let n_layer = graph.layer_starts.len();
+    let on_gpu = match options.n_gpu_layers {
+        -1 => n_layer,
+        n => (n as usize).min(n_layer),
+    };
+    if on_gpu == 0 {
+        return cpu(plan(graph), options);
+    }
+    let gpu = gpu.ok_or_else(|| {
+        Error::argument(
+            "n_gpu_layers",
+            options.n_gpu_layers,
+            "0, since this build has no GPU",
+        )
+    })?;
+    if on_gpu == n_layer {
+        return gpu(plan(graph), options);
+    }
+    let (first, second) = graph.split(n_layer - on_gpu);
+    let split = Split::new(
+        graph,
+        [&first, &second],
+        cpu(plan(&first), options)?,
+        gpu(plan(&second), options)?,
+    );
+    Ok(Box::new(split))
+}
+
+fn cpu(plan: Plan, options: &SessionOptions) -> Result<Box<dyn Executor>> {
+    let cpu = Cpu::new(
+        plan,
+        CpuOptions {
+            n_threads: options.n_threads,
+            n_cells: options.n_ctx,
+            type_k: options.type_k,
+            type_v: options.type_v,
+            isa: None,
+            cancel: options.cancel.clone(),
+        },
+    )?;
+    Ok(Box::new(cpu))
+}
