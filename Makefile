@@ -57,11 +57,14 @@ fmt: build/venv.stamp
 
 ## bench: speed against the machine's limits and llama.cpp (bench/README.md)
 bench: build
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/bench.py
 
-## bench-web: speed in Chromium, WebAssembly and WebGPU
-bench-web: wasm tools
+## bench-web: speed in Chromium on one thread, beside wllama (bench/README.md)
+bench-web: wasm tools build/bench.stamp
 	$(NODE) bench/web.mjs
+build/bench.stamp: build/venv.stamp bench/package-lock.json
+	PATH=$(abspath $(BIN)):$$PATH $(NPM) ci --silent --prefix bench
+	@touch $@
 
 ## demo-web: serve the chat page on http://127.0.0.1:8000
 demo-web: wasm tools
@@ -101,7 +104,7 @@ build/venv.stamp: tools/requirements.txt
 
 ## clean: remove all that was built or installed here
 clean:
-	rm -rf $(VENV) build dist target tests/browser/node_modules python/puna/*.so
+	rm -rf $(VENV) build dist target bench/node_modules tests/browser/node_modules python/puna/*.so
 
 ## help: this list
 help:

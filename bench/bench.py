@@ -106,7 +106,10 @@ def engines(a):
     if PEER.exists():
         found["llama-cpp-python"] = lambda path: [PEER, HERE / "peer_llamacpp.py", "-m", path, *flags]
     else:
-        print(f"no peer at {PEER}: bench/README.md installs it in one command, or name a Python in PUNA_PEER_PYTHON", file=sys.stderr)
+        print(
+            f"no peer at {PEER}: bench/README.md installs it in one command, or name a Python in PUNA_PEER_PYTHON",
+            file=sys.stderr,
+        )
     return found
 
 
@@ -123,7 +126,9 @@ def share(test, speed, work, limits):
 
 def print_speeds(rows, a):
     """`rows`: (type, work, {engine: Best}, limits)."""
-    print("\n| type | test | puna t/s | of limit | llama-cpp-python t/s | of limit | ratio |\n|---|---|---|---|---|---|---|")
+    print(
+        "\n| type | test | puna t/s | of limit | llama-cpp-python t/s | of limit | ratio |\n|---|---|---|---|---|---|---|"
+    )
     for kind, work, best, limits in rows:
         for test, n in (("pp", a.p), ("tg", a.n)):
             ours, theirs = (best[e].speeds[test] if e in best else 0.0 for e in ("puna", "llama-cpp-python"))
@@ -139,12 +144,19 @@ def print_first_token(kind, path, work, a):
         while f.read(1 << 24):
             pass
     allowed = (path.stat().st_size + work.kv_bytes) / 1e6 + MAX_EXTRA_MB
-    print(f"\n| {kind}, mapped file | first token s (< {MAX_FIRST_TOKEN_S:g}) | import s | peak RSS MB (≤ {allowed:.0f}) |\n|---|---|---|---|")
+    print(
+        f"\n| {kind}, mapped file | first token s (< {MAX_FIRST_TOKEN_S:g}) | import s | peak RSS MB (≤ {allowed:.0f}) |\n|---|---|---|---|"
+    )
     sides = [("puna", PUNA.parent / "python"), ("llama_cpp", PEER)]
     for module, python in sides:
         if python.exists():
-            runs = [run_json([python, HERE / "first_token.py", module, path, a.t, FIRST_TOKEN_N_CTX]) for _ in range(a.rounds)]
-            first, imported, rss = (min(r[k] for r in runs) for k in ("first_token_s", "import_s", "peak_rss_mb"))
+            runs = [
+                run_json([python, HERE / "first_token.py", module, path, a.t, FIRST_TOKEN_N_CTX])
+                for _ in range(a.rounds)
+            ]
+            first, imported, rss = (
+                min(r[k] for r in runs) for k in ("first_token_s", "import_s", "peak_rss_mb")
+            )
             print(f"| {module} | {first:.2f} | {imported:.2f} | {rss:.0f} |")
 
 
@@ -161,7 +173,10 @@ def main():
     if not commands:
         sys.exit("nothing to measure")
     if os.getloadavg()[0] > 0.5:
-        print(f"load average {os.getloadavg()[0]:.1f}: others use this machine, figures are indicative", file=sys.stderr)
+        print(
+            f"load average {os.getloadavg()[0]:.1f}: others use this machine, figures are indicative",
+            file=sys.stderr,
+        )
     limits = measure_limits(a.t)
     print(f"{cpu_name()}, {a.t} threads of {os.cpu_count()} CPUs; limits: {json.dumps(limits)}", flush=True)
     rows = []

@@ -43,6 +43,7 @@ FILES = {
     "Q6_K": (F.MOSTLY_Q6_K, T.Q6_K, T.Q6_K),
     "Q4_K_M": (F.MOSTLY_Q4_K_M, T.Q4_K, T.Q6_K),
 }
+N_SPECIAL = 3 + 256  # <unk>, <s>, </s>, then the bytes
 # Spread of a weight for a scale of 1 when its quants (and 6-bit scales) are uniform.
 SPREAD = {T.Q4_0: 4.6, T.Q8_0: 74.0, T.Q6_K: 18.5 * 66, T.Q4_K: 258.0}
 
@@ -95,14 +96,13 @@ def add_vocabulary(w, n_vocab):
     letters = string.ascii_lowercase
     words = ["".join(p) for n in (1, 2) for p in product(letters, repeat=n)]
     pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)]
-    n_special = len(pieces)
     pieces += ["\u2581"] + words[:26] + ["\u2581" + x for x in words] + words[26:]
     longer = ("".join(p) for n in (3, 4) for p in product(letters, repeat=n))
     pieces = (pieces + list(islice(longer, max(0, n_vocab - len(pieces)))))[:n_vocab]
     w.add_tokenizer_model("llama")
     w.add_token_list(pieces)
-    w.add_token_scores([0.0] * n_special + [-float(i) for i in range(n_vocab - n_special)])
-    w.add_token_types([2, 3, 3] + [6] * 256 + [1] * (n_vocab - n_special))
+    w.add_token_scores([0.0] * N_SPECIAL + [-float(i) for i in range(n_vocab - N_SPECIAL)])
+    w.add_token_types([2, 3, 3] + [6] * 256 + [1] * (n_vocab - N_SPECIAL))
     w.add_bos_token_id(1)
     w.add_eos_token_id(2)
 
@@ -126,7 +126,12 @@ def write(path, size, kind):
     add_vocabulary(w, s.n_vocab)
     rng = np.random.default_rng(1)
     for name, t, n_out, n_in in tensors(s, most, best, kind.endswith("_M")):
-        w.add_tensor(name + ".weight", random_rows(rng, t, n_out, n_in), raw_dtype=t)
+        rows = random_rows(rng, t, n_out, n_in)
+        if name == "output":
+            rows[:N_SPECIAL] = (
+                0  # zero logits never win: no early end, and wllama dies of bytes that are not UTF-8
+            )
+        w.add_tensor(name + ".weight", rows, raw_dtype=t)
     norms = [f"blk.{i}.{n}_norm" for i in range(s.n_layer) for n in ("attn", "ffn")]
     for name in [*norms, "output_norm"]:
         w.add_tensor(name + ".weight", np.ones(s.n_embd, np.float32))

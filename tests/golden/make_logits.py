@@ -90,7 +90,10 @@ def build(case, overrides=None):
     """The transformers model of `case`, without weights of its own yet."""
     overrides = dict(overrides or {})
     overrides.pop("biases", None)
-    config_class, model_class = {"llama": (LlamaConfig, LlamaForCausalLM), "gemma2": (Gemma2Config, Gemma2ForCausalLM)}[case.arch]
+    config_class, model_class = {
+        "llama": (LlamaConfig, LlamaForCausalLM),
+        "gemma2": (Gemma2Config, Gemma2ForCausalLM),
+    }[case.arch]
     config = config_class(**case.config | overrides)
     config._attn_implementation = "eager"  # the only one that applies soft caps
     return model_class(config).eval()
@@ -102,14 +105,15 @@ def draw_weights(model, arch, seed):
     for name, parameter in sorted(model.named_parameters()):
         shape = tuple(parameter.shape)
         x = rng.standard_normal(shape).astype(np.float32)
-        if arch == "gemma2" and name.split(".")[-2] in ("post_attention_layernorm", "post_feedforward_layernorm"):
+        if arch == "gemma2" and name.split(".")[-2] in (
+            "post_attention_layernorm",
+            "post_feedforward_layernorm",
+        ):
             # Branches as small as the depth asks, or 46 random layers would amplify rounding.
             x = (0.2 * x + 1.0) / math.sqrt(model.config.num_hidden_layers) - 1.0  # gemma2 keeps weight - 1
         elif "norm" in name:
             x = 0.2 * x + (0.0 if arch == "gemma2" else 1.0)
-        elif name.endswith("bias"):
-            x *= 0.5
-        elif "embed_tokens" in name:
+        elif name.endswith("bias") or "embed_tokens" in name:
             x *= 0.5
         else:
             x *= (2.0 if "q_proj" in name or "k_proj" in name else 1.0) / math.sqrt(shape[1])
@@ -245,13 +249,17 @@ def make(name, seed):
     tokens = [1] + np.random.default_rng(seed + 1000).integers(3, N_VOCAB, N_TOKENS - 1).tolist()
     expected = logits_of(model, weights, tokens)
     effect = effect_of_ignoring(case, weights, tokens, expected)
-    assert effect is None or effect > MIN_EFFECT, f"{name}: ignoring {case.ignoring} changes logits by only {effect}"
+    assert effect is None or effect > MIN_EFFECT, (
+        f"{name}: ignoring {case.ignoring} changes logits by only {effect}"
+    )
     write_gguf(HERE / f"{name}.gguf", case, model.config, weights)
     record = {"what": case.what, "n_vocab": N_VOCAB, "tokens": tokens}
     rows = ",\n".join("[" + ",".join(f"{v:.7g}" for v in row) + "]" for row in expected)
     (HERE / f"{name}.json").write_text(json.dumps(record)[:-1] + f', "logits": [\n{rows}]}}\n')
     size = (HERE / f"{name}.gguf").stat().st_size
-    print(f"{name:20} {size / 1000:6.0f} kB  logits {expected.min():6.2f} .. {expected.max():5.2f}  effect {effect}")
+    print(
+        f"{name:20} {size / 1000:6.0f} kB  logits {expected.min():6.2f} .. {expected.max():5.2f}  effect {effect}"
+    )
 
 
 if __name__ == "__main__":
