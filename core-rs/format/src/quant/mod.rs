@@ -13,6 +13,8 @@ pub(crate) mod fp32;
 mod lanes;
 pub(crate) mod q4_0;
 pub(crate) mod q4_k;
+pub(crate) mod q5_0;
+pub(crate) mod q5_k;
 pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 mod search;

@@ -26,8 +26,8 @@ pub(crate) const CODEC: Codec = Codec {
 
 pub(crate) const BLOCK: usize = 256;
 const BYTES: usize = 144;
-const SUB: usize = 32;
-const N_SUB: usize = BLOCK / SUB;
+pub(crate) const SUB: usize = 32;
+pub(crate) const N_SUB: usize = BLOCK / SUB;
 const Q_MAX: f32 = 15.0;
 pub(crate) const SCALE_BYTES: usize = 12;
 

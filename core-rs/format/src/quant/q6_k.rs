@@ -19,7 +19,8 @@ use super::{Codec, F16_MAX, lanes, read_f16, write_f16};
 pub(crate) const CODEC: Codec = Codec {
     decode,
     encode: Some(encode),
-    limit: 32.0 * 127.0 * F16_MAX,
+    // The coarsest grid tried puts the largest value at code 31.1, and its scale at -128.
+    limit: 31.0 * 128.0 * F16_MAX,
 };
 
 const BLOCK: usize = 256;

@@ -29,6 +29,12 @@ impl Grid {
         by: 0.1,
         n: 21,
     };
+    pub(crate) const Q5: Grid = Grid {
+        q_max: 31.0,
+        first: -0.5,
+        by: 0.1,
+        n: 16,
+    };
 }
 
 /// Times a fit is polished, and how far from the nearest 6-bit scale a better one is looked for.

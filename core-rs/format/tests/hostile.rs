@@ -1,0 +1,353 @@
+//! Broken files: each is a good one with one thing wrong, and the error says what.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use puna_format::{Bytes, DType, Gguf, Writer};
+
+fn open(bytes: Vec<u8>) -> puna_format::Result<Gguf> {
+    Gguf::from_source(Arc::new(Bytes::new(bytes)))
+}
+
+/// What is written after the magic number.
+#[derive(Default)]
+struct File {
+    version: Option<u32>,
+    n_tensors: u64,
+    n_pairs: u64,
+    body: Vec<u8>,
+    n_data: usize,
+}
+
+impl File {
+    fn string(mut self, text: &str) -> Self {
+        self.body.extend((text.len() as u64).to_le_bytes());
+        self.body.extend(text.as_bytes());
+        self
+    }
+
+    fn u32(mut self, x: u32) -> Self {
+        self.body.extend(x.to_le_bytes());
+        self
+    }
+
+    fn u64(mut self, x: u64) -> Self {
+        self.body.extend(x.to_le_bytes());
+        self
+    }
+
+    fn pair(mut self, key: &str, type_id: u32) -> Self {
+        self.n_pairs += 1;
+        self.string(key).u32(type_id)
+    }
+
+    fn tensor(mut self, name: &str, shape: &[u64], type_id: u32, offset: u64) -> Self {
+        self.n_tensors += 1;
+        let mut file = self.string(name).u32(shape.len() as u32);
+        for &n in shape {
+            file = file.u64(n);
+        }
+        file.u32(type_id).u64(offset)
+    }
+
+    fn data(mut self, n: usize) -> Self {
+        self.n_data = n;
+        self
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        let mut out = b"GGUF".to_vec();
+        out.extend(self.version.unwrap_or(3).to_le_bytes());
+        out.extend(self.n_tensors.to_le_bytes());
+        out.extend(self.n_pairs.to_le_bytes());
+        out.extend(self.body);
+        out.resize(out.len().next_multiple_of(32) + self.n_data, 0);
+        out
+    }
+
+    /// The error's words.
+    fn error(self) -> String {
+        match open(self.bytes()) {
+            Ok(_) => panic!("the file opened"),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+fn file() -> File {
+    File::default()
+}
+
+#[track_caller]
+fn refused(file: File, words: &str) {
+    let error = file.error();
+    assert!(error.contains(words), "{error:?} does not say {words:?}");
+}
+
+#[test]
+fn good_files_open() {
+    assert!(open(file().bytes()).is_ok());
+    let good = file()
+        .tensor("a", &[32, 2], 8, 0)
+        .tensor("b", &[3], 0, 96)
+        .data(108);
+    let gguf = open(good.bytes()).unwrap();
+    assert_eq!(gguf.tensor("a").unwrap().n_bytes, 68);
+    assert_eq!(gguf.dequantize("b").unwrap(), [0.0; 3]);
+}
+
+#[test]
+fn magic_and_version() {
+    let error = open(b"GGML\x03\0\0\0".to_vec()).err().unwrap();
+    assert!(error.to_string().contains("not a GGUF file"));
+    for version in [0, 4, 1000] {
+        let bad = File {
+            version: Some(version),
+            ..file()
+        };
+        refused(bad, "expected 1, 2 or 3");
+    }
+    refused(
+        File {
+            version: Some(3 << 24),
+            ..file()
+        },
+        "big-endian",
+    );
+}
+
+#[test]
+fn counts_beyond_the_file() {
+    refused(
+        File {
+            n_tensors: u64::MAX,
+            ..file()
+        },
+        "number of tensors",
+    );
+    refused(
+        File {
+            n_pairs: 1 << 40,
+            ..file()
+        },
+        "number of metadata pairs",
+    );
+}
+
+#[test]
+fn metadata() {
+    refused(
+        file().pair("k", 13).u64(0),
+        "value type of the metadata key \"k\" is 13",
+    );
+    refused(
+        file().pair("k", 4).u32(1).pair("k", 4).u32(1),
+        "appears twice",
+    );
+    refused(
+        file().pair("k", 8).u64(u64::MAX),
+        "needs 18446744073709551615 bytes",
+    );
+    refused(
+        file().pair("k", 9).u32(9).u64(0),
+        "element type of the array \"k\" is array",
+    );
+    refused(file().pair("k", 9).u32(99).u64(0), "is 99");
+    refused(
+        file().pair("k", 9).u32(12).u64(1 << 29),
+        "needs 4294967296 bytes",
+    );
+    refused(file().pair("k", 9).u32(0).u64(1 << 31), "at most 2^30");
+    refused(
+        file().pair("k", 9).u32(8).u64(1 << 29).u64(0),
+        "needs 8 bytes",
+    );
+    refused(
+        File {
+            n_pairs: 1,
+            ..file()
+        }
+        .u64(1 << 62)
+        .u64(0),
+        "length of a metadata key",
+    );
+    let bad_text = File {
+        n_pairs: 1,
+        ..file()
+    }
+    .u64(4)
+    .u32(u32::MAX)
+    .u32(4)
+    .u32(4);
+    refused(bad_text, "valid UTF-8");
+}
+
+#[test]
+fn alignment() {
+    for bad in [0, 3, 33, 1 << 30] {
+        refused(
+            file().pair("general.alignment", 4).u32(bad),
+            "a power of two",
+        );
+    }
+    refused(file().pair("general.alignment", 8).u64(0), "a whole number");
+    let wide = file().pair("general.alignment", 4).u32(64);
+    let wide = wide
+        .tensor("a", &[1], 0, 0)
+        .tensor("b", &[1], 0, 32)
+        .data(128);
+    refused(wide, "a multiple of the alignment 64");
+}
+
+#[test]
+fn shapes() {
+    refused(file().tensor("t", &[1; 5], 0, 0), "number of dimensions");
+    for shape in [
+        &[0][..],
+        &[u64::MAX],
+        &[1 << 32, 1 << 31],
+        &[1 << 63, 2],
+        &[4, 0, 4],
+    ] {
+        refused(file().tensor("t", shape, 0, 0), "sizes from 1 up");
+    }
+    refused(file().tensor("t", &[1 << 62], 0, 0), "less than 2^63 bytes");
+    refused(file().tensor("t", &[31], 8, 0), "rows of a multiple of 32");
+}
+
+#[test]
+fn types_names_and_places() {
+    for bad in [4, 5, 31, 43, u32::MAX] {
+        refused(file().tensor("t", &[32], bad, 0), "type of tensor \"t\"");
+    }
+    refused(file().tensor(&"n".repeat(64), &[1], 0, 0), "at most 63");
+    let twice = file().tensor("t", &[1], 0, 0).tensor("t", &[1], 0, 32);
+    refused(twice.data(64), "\"t\" appears twice");
+    refused(
+        file().tensor("t", &[1], 0, 7).data(64),
+        "a multiple of the alignment",
+    );
+    refused(
+        file().tensor("t", &[9], 0, 0).data(32),
+        "data of tensor \"t\"",
+    );
+    refused(
+        file().tensor("t", &[1], 0, u64::MAX - 31),
+        "data of tensor \"t\"",
+    );
+    let overlap = file().tensor("t", &[32], 0, 0).tensor("u", &[1], 0, 96);
+    refused(overlap.data(128), "where \"t\" ends");
+}
+
+#[test]
+fn unknown_tensors_and_types_are_named() {
+    let gguf = open(file().tensor("t", &[256], 29, 0).data(64).bytes()).unwrap();
+    assert!(
+        gguf.dequantize("t")
+            .unwrap_err()
+            .to_string()
+            .contains("IQ1_M")
+    );
+    assert!(
+        gguf.dequantize("x")
+            .unwrap_err()
+            .to_string()
+            .contains("\"x\" is missing")
+    );
+}
+
+/// A file with one of everything.
+fn sample() -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer
+        .set("general.architecture", "llama")
+        .set("n", 7u32)
+        .set("f", 0.5f32);
+    writer
+        .set("flags", vec![true, false])
+        .set("ids", vec![1i32, -2, 3]);
+    let words: puna_format::Strings = ["a", "bc", ""].into_iter().collect();
+    writer.set("words", words);
+    writer
+        .add_tensor("a.weight", DType::F32, &[4, 2], vec![0; 32])
+        .unwrap();
+    writer
+        .add_tensor("b.weight", DType::Q8_0, &[32], vec![1; 34])
+        .unwrap();
+    let mut bytes = Vec::new();
+    writer.write_to(&mut bytes, &mut |_| {}).unwrap();
+    bytes
+}
+
+#[test]
+fn no_truncation_opens_as_the_whole() {
+    let whole = sample();
+    let end = open(whole.clone())
+        .unwrap()
+        .tensors()
+        .map(|t| t.offset + t.n_bytes)
+        .max();
+    for n in 0..end.unwrap() as usize {
+        assert!(
+            open(whole[..n].to_vec()).is_err(),
+            "{n} bytes of {}",
+            whole.len()
+        );
+    }
+}
+
+/// Opens, and if that goes well reads everything: errors are fine, panics are not.
+fn exercise(bytes: Vec<u8>) {
+    if let Ok(gguf) = open(bytes) {
+        for tensor in gguf.tensors() {
+            let _values = gguf.dequantize(&tensor.name);
+        }
+        for (key, _) in gguf.metadata.iter() {
+            let _numbers = (gguf.metadata.get_u32(key), gguf.metadata.get_f32s(key));
+            let _others = (
+                gguf.metadata.get_str(key),
+                gguf.metadata.get_u32_per_layer(key, 2),
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn changed_bytes_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        keep in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let mut bytes = sample();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if cut {
+            bytes.truncate(keep.index(bytes.len()));
+        }
+        exercise(bytes);
+    }
+
+    #[test]
+    fn extreme_fields_never_panic(
+        at in any::<prop::sample::Index>(),
+        value in prop::sample::select(vec![0, 1, 1 << 31, 1 << 32, 1 << 62, 1 << 63, u64::MAX, u64::MAX - 31]),
+    ) {
+        let mut bytes = sample();
+        let at = at.index(bytes.len() - 8);
+        bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+        exercise(bytes);
+    }
+
+    #[test]
+    fn noise_after_a_good_beginning_never_panics(noise in prop::collection::vec(any::<u8>(), 0..200), version in 1u32..4) {
+        let mut bytes = b"GGUF".to_vec();
+        bytes.extend(version.to_le_bytes());
+        bytes.extend(noise);
+        exercise(bytes);
+    }
+}
