@@ -1,1 +1,32 @@
-//! puna-cpu
+//! The CPU room: [`Cpu`] runs a plan with vector instructions and threads.
+//!
+//! ```text
+//! upload ─▶ weight.rs ─▶ pack.rs            rows of a group side by side, one a lane
+//! run ────▶ run.rs: every worker goes through the ops; a barrier after each
+//!             ├─ linear.rs     ─▶ activations.rs (int8), dot/<type>.rs
+//!             ├─ attention.rs  ─▶ attend.rs, kv.rs
+//!             └─ simple.rs     ─▶ rows.rs
+//! simd/     vectors of each instruction set, the table of kernels, shared memory: all `unsafe`
+//! ```
+
+#![deny(unsafe_code)]
+
+mod activations;
+mod attend;
+mod attention;
+mod dot;
+mod exec;
+mod isa;
+mod kv;
+mod linear;
+mod pack;
+mod pool;
+mod rows;
+mod run;
+#[allow(unsafe_code)]
+mod simd;
+mod simple;
+mod weight;
+
+pub use exec::{Cpu, CpuOptions};
+pub use isa::Isa;

@@ -1,0 +1,179 @@
+//! Activations as integer products want them: int8 with a scale for every 32 elements, laid out in
+//! tiles of a few tokens that share each unpacked weight.
+//!
+//! ```text
+//! x ≈ d * q       d = max|x| / 127 over 32 elements, q rounded to nearest, ties to even
+//!
+//! tile of T tokens:  q    [n_in / 32][T][32]   i8
+//!                    d    [n_in / 32][T]       f32
+//!                    sums [n_in / 32][T]       f32   d * sum(q): what a weight's minimum multiplies
+//!                    neg  [n_in / 32][3][T]    i32   -sum(q) of the 32, the first 16, the last 16:
+//!                                                    what a weight's offset multiplies
+//! ```
+//!
+//! llama.cpp has one scale for 256 elements before K types; 32 are nearer to the unrounded product.
+//! A block with a NaN or an infinity gets the scale NaN, so that broken numbers stay visible.
+
+use crate::dot::SUB;
+use crate::simd::Shared;
+
+/// One tile, cut to its elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<'a> {
+    pub(crate) q: &'a [i8],
+    pub(crate) d: &'a [f32],
+    pub(crate) sums: &'a [f32],
+    pub(crate) neg: &'a [i32],
+}
+
+/// One tile to be filled.
+pub(crate) struct TileMut<'a> {
+    pub(crate) q: &'a mut [i8],
+    pub(crate) d: &'a mut [f32],
+    pub(crate) sums: &'a mut [f32],
+    pub(crate) neg: &'a mut [i32],
+}
+
+/// Tokens that are multiplied together: `n_used` of them are real, `size` have room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TileSpan {
+    /// Row of the batch.
+    pub(crate) first: usize,
+    pub(crate) n_used: usize,
+    pub(crate) size: usize,
+    /// Rows of room before this tile.
+    pub(crate) at: usize,
+}
+
+/// Cuts `n` rows into tiles of `widest`, 4 and 1: what is left over never costs a wide tile's work.
+pub(crate) fn tiling(n: usize, widest: usize) -> Vec<TileSpan> {
+    let mut tiles = vec![];
+    let (mut first, mut at) = (0, 0);
+    while first < n {
+        let left = n - first;
+        let size = match left {
+            1 => 1,
+            2..=4 => 4,
+            // Half a wide tile or less is cheaper in fours.
+            _ if left < widest && left * 2 <= widest + 4 => 4,
+            _ => widest,
+        };
+        let n_used = left.min(size);
+        tiles.push(TileSpan {
+            first,
+            n_used,
+            size,
+            at,
+        });
+        first += n_used;
+        at += size;
+    }
+    tiles
+}
+
+/// Most rows of room that a tiling of up to `n` rows needs.
+pub(crate) fn padded(n: usize, widest: usize) -> usize {
+    n + widest
+}
+
+/// Room for the quantized and the plain rows of one op.
+pub(crate) struct Activations {
+    q: Shared<i8>,
+    d: Shared<f32>,
+    sums: Shared<f32>,
+    neg: Shared<i32>,
+    /// `[rows, n_in]`, for weights that are floats.
+    rows: Shared<f32>,
+}
+
+impl Activations {
+    /// Room for `n_rows` (padded) rows of up to `quantized` elements as int8, `plain` as f32.
+    pub(crate) fn new(n_rows: usize, quantized: usize, plain: usize) -> Self {
+        let n_subs = n_rows * quantized.div_ceil(SUB);
+        Activations {
+            q: Shared::zeroed(n_subs * SUB),
+            d: Shared::zeroed(n_subs),
+            sums: Shared::zeroed(n_subs),
+            neg: Shared::zeroed(3 * n_subs),
+            rows: Shared::zeroed(n_rows * plain),
+        }
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let scales = self.d.n_bytes() + self.sums.n_bytes() + self.neg.n_bytes();
+        self.q.n_bytes() + scales + self.rows.n_bytes()
+    }
+
+    pub(crate) fn tile(&self, span: TileSpan, n_in: usize) -> Tile<'_> {
+        let n = n_in / SUB;
+        let (from, to) = (span.at * n, (span.at + span.size) * n);
+        Tile {
+            q: self.q.get(from * SUB..to * SUB),
+            d: self.d.get(from..to),
+            sums: self.sums.get(from..to),
+            neg: self.neg.get(3 * from..3 * to),
+        }
+    }
+
+    /// The same to be written, by the worker that owns this tile.
+    pub(crate) fn tile_mut(&self, span: TileSpan, n_in: usize) -> TileMut<'_> {
+        let n = n_in / SUB;
+        let (from, to) = (span.at * n, (span.at + span.size) * n);
+        TileMut {
+            q: self.q.get_mut(from * SUB..to * SUB),
+            d: self.d.get_mut(from..to),
+            sums: self.sums.get_mut(from..to),
+            neg: self.neg.get_mut(3 * from..3 * to),
+        }
+    }
+
+    /// Plain rows of a tile, `[size, n_in]`.
+    pub(crate) fn rows(&self, span: TileSpan, n_in: usize) -> &[f32] {
+        self.rows
+            .get(span.at * n_in..(span.at + span.size) * n_in)
+    }
+
+    /// The same to be written, by the worker that owns this tile.
+    pub(crate) fn row_mut(&self, span: TileSpan, t: usize, n_in: usize) -> &mut [f32] {
+        let from = (span.at + t) * n_in;
+        self.rows.get_mut(from..from + n_in)
+    }
+}
+
+/// Adding this to a float of small size leaves its nearest integer in the lowest bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// Quantizes a row of whole blocks of 32 into place `t` of a tile of `size` tokens.
+#[inline(always)]
+pub(crate) fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) {
+    for (b, x) in x.as_chunks::<SUB>().0.iter().enumerate() {
+        let mut max = 0.0f32;
+        let mut broken = 0.0f32;
+        for &x in x {
+            let a = x.abs();
+            max = if a > max { a } else { max };
+            broken += x * 0.0;
+        }
+        let d = max / 127.0;
+        let usable = d >= f32::MIN_POSITIVE;
+        let inverse = if usable { 127.0 / max } else { 0.0 };
+        let d = if usable { d } else { 0.0 } + broken;
+        let q = &mut out.q[(b * size + t) * SUB..][..SUB];
+        let mut halves = [0i32; 2];
+        for (h, half) in halves.iter_mut().enumerate() {
+            let mut sum = 0i32;
+            for i in 16 * h..16 * h + 16 {
+                let code = (x[i] * inverse + ROUND).to_bits() as i8;
+                q[i] = code;
+                sum += i32::from(code);
+            }
+            *half = sum;
+        }
+        let sum = halves[0] + halves[1];
+        out.d[b * size + t] = d;
+        out.sums[b * size + t] = d * sum as f32;
+        out.neg[(b * 3) * size + t] = -sum;
+        out.neg[(b * 3 + 1) * size + t] = -halves[0];
+        out.neg[(b * 3 + 2) * size + t] = -halves[1];
+    }
+}

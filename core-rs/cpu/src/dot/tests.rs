@@ -1,0 +1,212 @@
+//! Every kernel of every instruction set here, against products of decoded weights with the
+//! quantized activations in f64.
+
+use puna_format::quant::{decode_row, encode_row};
+
+use crate::activations::{Activations, TileSpan};
+use crate::isa::Isa;
+use crate::pack::{pack_group, unpack_row};
+use crate::simd::kernels::{Kernels, QuantKernels};
+
+/// Of the sum of all products' sizes: integer sums are exact, a few hundred f32 roundings remain.
+const TOLERANCE: f64 = 3e-6;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Uniform in -1 .. 1.
+    fn float(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn floats(&mut self, n: usize, scale: f32) -> Vec<f32> {
+        (0..n).map(|_| self.float() * scale).collect()
+    }
+}
+
+/// Rows in a file's form.
+fn file_rows(random: &mut Random, q: &QuantKernels, n_rows: usize, n_in: usize) -> Vec<u8> {
+    let mut bytes = vec![];
+    for _ in 0..n_rows {
+        let mut row = vec![0; q.dtype.row_bytes(n_in).unwrap()];
+        encode_row(q.dtype, &random.floats(n_in, 2.0), &mut row).unwrap();
+        bytes.extend(row);
+    }
+    bytes
+}
+
+/// Sets all codes (what is not an f16 scale) of a file's rows to `code`.
+fn fill_codes(q: &QuantKernels, bytes: &mut [u8], code: u8) {
+    for block in bytes.chunks_exact_mut(q.layout.block_bytes) {
+        for field in q.layout.fields {
+            if let Some(words) = field.words_range() {
+                block[words].fill(code);
+            }
+        }
+    }
+}
+
+/// Products by the kernel for `size` tokens, and the same in f64, with the scale of their errors.
+fn compare(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32>]) {
+    let (n_rows, n_blocks) = (k.rows, n_in / q.layout.block);
+    let row_bytes = q.dtype.row_bytes(n_in).unwrap();
+    let mut group = vec![0; q.layout.group_bytes(n_blocks)];
+    pack_group(&q.layout, rows, n_blocks, &mut group);
+    let span = TileSpan {
+        first: 0,
+        n_used: x.len(),
+        size: x.len(),
+        at: 0,
+    };
+    let activations = Activations::new(x.len(), n_in, 0);
+    for (t, x) in x.iter().enumerate() {
+        (k.quantize)(x, t, span.size, &mut activations.tile_mut(span, n_in));
+    }
+    let tile = activations.tile(span, n_in);
+    let mut out = vec![f32::NAN; span.size * n_rows];
+    q.tile(span.size)(&group, n_blocks, tile, &mut out);
+    let mut w = vec![0.0; n_in];
+    for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
+        decode_row(q.dtype, row, &mut w).unwrap();
+        for t in 0..span.size {
+            let (mut sum, mut size) = (0.0, 0.0);
+            for (i, &w) in w.iter().enumerate() {
+                let at = i / 32 * span.size + t;
+                let x = f64::from(tile.d[at]) * f64::from(tile.q[at * 32 + i % 32]);
+                sum += f64::from(w) * x;
+                size += (f64::from(w) * x).abs();
+            }
+            let error = (f64::from(out[t * n_rows + r]) - sum).abs();
+            // Minima and offsets cancel against larger products than those that remain.
+            assert!(
+                error <= TOLERANCE * (8.0 * size + 1.0),
+                "{} row {r} token {t} of {}: {} instead of {sum}, size {size}",
+                q.dtype,
+                span.size,
+                out[t * n_rows + r]
+            );
+        }
+    }
+}
+
+fn for_all(mut test: impl FnMut(&'static Kernels, &'static QuantKernels)) {
+    for isa in Isa::available() {
+        let kernels = Kernels::of(isa);
+        kernels.quants.iter().for_each(|q| test(kernels, q));
+    }
+}
+
+#[test]
+fn products_equal_those_of_decoded_rows() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for_all(|k, q| {
+        for n_blocks in [1, 2, 3, 8] {
+            let n_in = n_blocks * q.layout.block;
+            let rows = file_rows(&mut random, q, k.rows, n_in);
+            for size in [1, 4, k.widest] {
+                let x: Vec<_> = (0..size).map(|_| random.floats(n_in, 3.0)).collect();
+                compare(k, q, &rows, n_in, &x);
+            }
+        }
+    });
+}
+
+#[test]
+fn extreme_codes_and_activations_do_not_overflow() {
+    let mut random = Random(7);
+    for_all(|k, q| {
+        let n_in = 2 * q.layout.block.max(64);
+        let mut rows = file_rows(&mut random, q, k.rows, n_in);
+        for code in [0x00, 0x80, 0x7f, 0xff] {
+            fill_codes(q, &mut rows, code);
+            for x in [1.0f32, -1.0] {
+                compare(k, q, &rows, n_in, &[vec![x; n_in]]);
+                let signs = (0..n_in).map(|i| if i % 2 == 0 { x } else { -x });
+                compare(k, q, &rows, n_in, &[signs.collect()]);
+            }
+        }
+    });
+}
+
+#[test]
+fn packing_loses_nothing() {
+    let mut random = Random(3);
+    for_all(|k, q| {
+        let n_blocks = 3;
+        let n_in = n_blocks * q.layout.block;
+        // One row fewer than a group has.
+        let rows = file_rows(&mut random, q, k.rows - 1, n_in);
+        let mut group = vec![0; q.layout.group_bytes(n_blocks)];
+        pack_group(&q.layout, &rows, n_blocks, &mut group);
+        let row_bytes = q.dtype.row_bytes(n_in).unwrap();
+        for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
+            let mut back = vec![0; row_bytes];
+            unpack_row(&q.layout, &group, n_blocks, r, &mut back);
+            assert_eq!(back, row, "{} row {r}", q.dtype);
+        }
+    });
+}
+
+#[test]
+fn float_strips_equal_plain_sums() {
+    let mut random = Random(11);
+    for isa in Isa::available() {
+        for f in Kernels::of(isa).floats {
+            for (n_in, n_rows, size) in [(1, 1, 1), (17, 3, 4), (64, 4, 1), (250, 4, 4)] {
+                let mut rows = vec![];
+                let mut w = vec![0.0; n_in * n_rows];
+                for _ in 0..n_rows {
+                    let mut row = vec![0; n_in * f.bytes];
+                    encode_row(f.dtype, &random.floats(n_in, 1.0), &mut row).unwrap();
+                    rows.extend(row);
+                }
+                decode_row(f.dtype, &rows, &mut w).unwrap();
+                let x = random.floats(n_in * size, 1.0);
+                let mut out = vec![0.0; 4 * size];
+                f.strip(size)(&rows, n_in, &x, &mut out);
+                for (t, x) in x.chunks_exact(n_in).enumerate() {
+                    for (r, w) in w.chunks_exact(n_in).enumerate() {
+                        let products = w.iter().zip(x).map(|(a, b)| f64::from(a * b));
+                        let expected: f64 = products.sum();
+                        let error = f64::from(out[4 * t + r]) - expected;
+                        assert!(error.abs() < 1e-5, "{} {error}", f.dtype);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn quantizing_keeps_half_a_step_and_shows_broken_numbers() {
+    let mut random = Random(5);
+    for isa in Isa::available() {
+        let k = Kernels::of(isa);
+        let span = TileSpan {
+            first: 0,
+            n_used: 1,
+            size: 1,
+            at: 0,
+        };
+        let mut x = random.floats(128, 100.0);
+        x[32..64].fill(0.0);
+        x[64..96].fill(1e-42);
+        x[100] = f32::INFINITY;
+        let activations = Activations::new(1, 128, 0);
+        (k.quantize)(&x, 0, 1, &mut activations.tile_mut(span, 128));
+        let tile = activations.tile(span, 128);
+        for (i, &x) in x[..96].iter().enumerate() {
+            let d = tile.d[i / 32];
+            let back = d * f32::from(tile.q[i]);
+            assert!((x - back).abs() <= d * 0.5001 + 1e-41, "{x} {back}");
+        }
+        assert!(tile.d[3].is_nan());
+    }
+}

@@ -1,0 +1,447 @@
+//! [`Cpu`]: the executor.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use puna_graph::batch::Limits;
+use puna_graph::{
+    Batch, CacheOp, Error, Executor, KvDType, Op, Operand, Output, Plan, Read, Result, Rope,
+    Tensor, WeightId,
+};
+
+use crate::activations::{Activations, padded};
+use crate::isa::Isa;
+use crate::kv::Cache;
+use crate::pool::Pool;
+use crate::run::{Core, Local, Run, Turns};
+use crate::simd::{Kernels, Shared};
+use crate::weight::{Role, Weight};
+
+/// How a [`Cpu`] is set up.
+#[derive(Clone, Debug, Default)]
+pub struct CpuOptions {
+    /// Worker threads; default: `PUNA_THREADS`, else as many as the system says can run at once.
+    pub n_threads: Option<usize>,
+    /// Cells of the K/V cache.
+    pub n_cells: usize,
+    pub type_k: KvDType,
+    pub type_v: KvDType,
+    /// Default: `PUNA_ISA`, else the fastest there is.
+    pub isa: Option<Isa>,
+    /// Set to true from any thread, it ends the current run (or the next one) at the next op with
+    /// [`Error::Cancelled`], and is false again then.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// Runs a plan on the CPU; see [`Executor`].
+pub struct Cpu {
+    core: Arc<Core>,
+    pool: Pool,
+    isa: Isa,
+    roles: Vec<Role>,
+    n_cells: usize,
+    n_outputs: usize,
+    n_tokens: usize,
+    cancel: Arc<AtomicBool>,
+}
+
+/// Most threads that may be asked for.
+const MAX_THREADS: usize = 1024;
+
+impl Cpu {
+    /// Sets up arenas, cache and threads. Weights follow by [`Executor::upload`].
+    ///
+    /// # Errors
+    /// `PUNA_ISA` or `PUNA_THREADS` (or the options in their place) ask for what is not there.
+    pub fn new(plan: Plan, options: CpuOptions) -> Result<Cpu> {
+        let isa = match options.isa {
+            Some(isa) => isa.check().map(|()| isa)?,
+            None => Isa::from_env()?,
+        };
+        let kernels = Kernels::of(isa);
+        let pool = Pool::new(n_threads(options.n_threads)?)?;
+        let graph = &plan.graph;
+        let caches = graph.kv.iter().map(|&shape| {
+            let (k, v) = (options.type_k, options.type_v);
+            Cache::new(shape, options.n_cells, k, v, kernels.rows)
+        });
+        let roles = roles(&plan);
+        let n_rows = padded(plan.n_tokens.max(plan.n_outputs), kernels.widest);
+        let (quantized, plain) = widths(&plan, kernels);
+        let local = || Local {
+            activations: Activations::new(1, quantized, plain),
+            rows: Default::default(),
+            bytes: vec![],
+            decoded: vec![],
+            queries: vec![],
+            heads: vec![],
+        };
+        let core = Core {
+            kernels,
+            weights: graph.weights.iter().map(|_| None).collect(),
+            arenas: plan.arenas.iter().map(|&n| Shared::zeroed(n)).collect(),
+            caches: caches.collect(),
+            activations: Activations::new(n_rows, quantized, plain),
+            locals: (0..pool.n_workers()).map(|_| Mutex::new(local())).collect(),
+            type_k: options.type_k,
+            type_v: options.type_v,
+            plan,
+        };
+        Ok(Cpu {
+            core: Arc::new(core),
+            pool,
+            isa,
+            roles,
+            n_cells: options.n_cells,
+            n_outputs: 0,
+            n_tokens: 0,
+            cancel: options.cancel,
+        })
+    }
+
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    pub fn n_threads(&self) -> usize {
+        self.pool.n_workers()
+    }
+
+    /// Between runs no worker holds the core.
+    fn core_mut(&mut self) -> &mut Core {
+        Arc::get_mut(&mut self.core).expect("no run is going on")
+    }
+
+    fn limits(&self) -> Limits {
+        let plan = &self.core.plan;
+        let n_vocab = plan.graph.ops.iter().find_map(|op| match op {
+            Op::Embed { weight, .. } => Some(plan.graph.weight(*weight).n_out()),
+            _ => None,
+        });
+        Limits {
+            n_tokens: plan.n_tokens,
+            n_outputs: plan.n_outputs,
+            n_cells: self.n_cells,
+            n_vocab: n_vocab.unwrap_or(usize::MAX),
+            n_embd: plan.graph.input.map_or(0, |v| plan.graph.value(v).width),
+        }
+    }
+
+    /// Checks what [`Batch::check`] cannot know: which kind of input the plan takes, and that
+    /// every weight is there.
+    fn check(&self, batch: &Batch) -> Result<()> {
+        batch.check(&self.limits())?;
+        let wants_rows = self.core.plan.graph.input.is_some();
+        if wants_rows != batch.input.is_some() {
+            let (found, expected) = match wants_rows {
+                true => ("token ids", "rows of activations"),
+                false => ("rows of activations", "token ids"),
+            };
+            return Err(Error::Batch(format!("{found}, expected {expected}")));
+        }
+        let weights = self.core.plan.graph.weights.iter();
+        let missing = weights.zip(&self.core.weights).find(|(_, w)| w.is_none());
+        match missing {
+            Some((declared, _)) => Err(Error::Weight {
+                name: declared.name.clone(),
+                message: "was never uploaded".into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// A value of the last run, `[n_rows, width]`.
+    fn value(&self, x: Operand, n_rows: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(n_rows * x.width);
+        for row in 0..n_rows {
+            let (arena, at) = self.core.plan.at(x, row);
+            out.extend_from_slice(self.core.arenas[arena].get(at..at + x.width));
+        }
+        out
+    }
+
+    fn result(&self, what: &str, id: Option<puna_graph::ValueId>) -> Result<Operand> {
+        let graph = &self.core.plan.graph;
+        id.map(|id| graph.whole(id))
+            .ok_or_else(|| Error::Unsupported {
+                executor: "cpu".into(),
+                message: format!("this plan computes no {what}"),
+            })
+    }
+
+    /// Ids of the largest logits of each output.
+    fn greedy(&self) -> Result<Vec<u32>> {
+        let logits = self.result("logits", self.core.plan.graph.logits)?;
+        (0..self.n_outputs)
+            .map(|row| {
+                let (arena, at) = self.core.plan.at(logits, row);
+                argmax(self.core.arenas[arena].get(at..at + logits.width), row)
+            })
+            .collect()
+    }
+}
+
+fn n_threads(asked: Option<usize>) -> Result<usize> {
+    if cfg!(target_family = "wasm") {
+        return Ok(1);
+    }
+    let refused = |found: &str| Error::Unsupported {
+        executor: "cpu".into(),
+        message: format!("{found} threads, expected 1 to {MAX_THREADS}"),
+    };
+    let n = match (asked, std::env::var("PUNA_THREADS")) {
+        (Some(n), _) => n,
+        (None, Ok(text)) if !text.is_empty() => text.parse().map_err(|_| refused(&text))?,
+        _ => std::thread::available_parallelism().map_or(1, |n| n.get()),
+    };
+    match n {
+        1..=MAX_THREADS => Ok(n),
+        _ => Err(refused(&n.to_string())),
+    }
+}
+
+fn roles(plan: &Plan) -> Vec<Role> {
+    let mut roles = vec![Role::default(); plan.graph.weights.len()];
+    for op in &plan.graph.ops {
+        for id in op.matrices() {
+            roles[id.index()].matrix = true;
+        }
+        if let Op::Embed { weight, .. } = op {
+            roles[weight.index()].table = true;
+        }
+    }
+    roles
+}
+
+/// Widest rows that integer kernels and others are given.
+fn widths(plan: &Plan, kernels: &Kernels) -> (usize, usize) {
+    let (mut quantized, mut plain) = (0, 0);
+    for id in plan.graph.ops.iter().flat_map(Op::matrices) {
+        let weight = plan.graph.weight(id);
+        let widest = match kernels.quant(weight.dtype) {
+            Some(_) => &mut quantized,
+            None => &mut plain,
+        };
+        *widest = weight.n_in().max(*widest);
+    }
+    (quantized, plain)
+}
+
+/// Index of the largest value, the lowest one on a tie.
+fn argmax(x: &[f32], row: usize) -> Result<u32> {
+    let mut best = (f32::NEG_INFINITY, 0);
+    for (i, &x) in x.iter().enumerate() {
+        if x > best.0 {
+            best = (x, i);
+        }
+    }
+    match x.iter().position(|x| x.is_nan()) {
+        Some(i) => Err(Error::Device {
+            executor: "cpu".into(),
+            message: format!("logit {i} of output {row} is NaN, expected a number"),
+        }),
+        None => Ok(best.1 as u32),
+    }
+}
+
+impl Executor for Cpu {
+    fn name(&self) -> String {
+        let n = self.n_threads();
+        let s = if n == 1 { "" } else { "s" };
+        format!("cpu {}, {n} thread{s}", self.isa.name())
+    }
+
+    fn upload(&mut self, id: WeightId, tensor: &Tensor) -> Result<()> {
+        let graph = &self.core.plan.graph;
+        let fail = |name: &str, message: String| {
+            Err(Error::Weight {
+                name: name.into(),
+                message,
+            })
+        };
+        let Some(declared) = graph.weights.get(id.index()) else {
+            let n = graph.weights.len();
+            return fail(&tensor.info.name, format!("id {}, expected below {n}", id.0));
+        };
+        if self.core.weights[id.index()].is_some() {
+            return fail(&declared.name, "was uploaded twice".into());
+        }
+        let role = self.roles[id.index()];
+        let weight = Weight::load(declared, role, tensor, self.core.kernels, &self.pool)?;
+        self.core_mut().weights[id.index()] = Some(weight);
+        Ok(())
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<()> {
+        (self.n_outputs, self.n_tokens) = (0, 0);
+        self.check(batch)?;
+        if let (Some(id), Some(input)) = (self.core.plan.graph.input, &batch.input) {
+            let slot = self.core.plan.slot(id);
+            let arena = &self.core.arenas[slot.arena];
+            arena
+                .get_mut(slot.offset..slot.offset + input.len())
+                .copy_from_slice(input);
+        }
+        let n_workers = self.pool.n_workers();
+        let cancel = Arc::clone(&self.cancel);
+        let run = Run::new(Arc::clone(&self.core), batch.clone(), n_workers, cancel);
+        let run = Arc::new(run);
+        self.pool.run(&run)?;
+        run.outcome()?;
+        (self.n_outputs, self.n_tokens) = (batch.outputs.len(), batch.n_tokens());
+        Ok(())
+    }
+
+    fn read(&mut self, what: Read) -> Result<Option<Output>> {
+        let graph = &self.core.plan.graph;
+        let output = match what {
+            Read::Logits => {
+                let logits = self.result("logits", graph.logits)?;
+                Output::F32(self.value(logits, self.n_outputs))
+            }
+            Read::Greedy => Output::Ids(self.greedy()?),
+            Read::Hidden => {
+                let hidden = self.result("hidden states", graph.hidden)?;
+                let n_rows = match graph.value(hidden.value).rows {
+                    puna_graph::Rows::Tokens => self.n_tokens,
+                    puna_graph::Rows::Outputs => self.n_outputs,
+                };
+                Output::F32(self.value(hidden, n_rows))
+            }
+        };
+        Ok(Some(output))
+    }
+
+    fn cache(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>> {
+        self.check_cells(op)?;
+        match op {
+            CacheOp::Shift { cells, delta } => {
+                for layer in 0..self.core.caches.len() {
+                    self.shift(layer, cells, *delta);
+                }
+                Ok(None)
+            }
+            CacheOp::Copy { pairs } => {
+                for cache in &self.core.caches {
+                    for &(from, to) in pairs {
+                        let (mut k, mut v) = (vec![], vec![]);
+                        cache.save_k(from as usize, &mut k);
+                        cache.save_v(from as usize, &mut v);
+                        cache.load_k(to as usize, &k);
+                        cache.load_v(to as usize, &v);
+                    }
+                }
+                Ok(None)
+            }
+            CacheOp::Save { cells } => Ok(Some(self.save(cells))),
+            CacheOp::Load { cells, bytes } => self.load(cells, bytes).map(|()| None),
+        }
+    }
+
+    fn n_bytes(&self) -> u64 {
+        let weights = self.core.weights.iter().flatten().map(Weight::n_bytes);
+        let arenas = self.core.arenas.iter().map(Shared::n_bytes);
+        let caches = self.core.caches.iter().map(Cache::n_bytes);
+        let shared = self.core.activations.n_bytes();
+        weights.chain(arenas).chain(caches).sum::<u64>() + shared
+    }
+}
+
+/// The operations on the cache.
+impl Cpu {
+    fn check_cells(&self, op: &CacheOp) -> Result<()> {
+        let named = match op {
+            CacheOp::Shift { cells, .. } | CacheOp::Save { cells } | CacheOp::Load { cells, .. } => {
+                cells.iter().max().copied()
+            }
+            CacheOp::Copy { pairs } => pairs.iter().map(|p| p.0.max(p.1)).max(),
+        };
+        match named {
+            Some(cell) if cell as usize >= self.n_cells => Err(Error::Batch(format!(
+                "cell {cell}, expected below {}",
+                self.n_cells
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Turns keys that were stored turned: angles add up, so the table of `delta` does it. The
+    /// magnitude is in the keys already.
+    fn shift(&self, layer: usize, cells: &[u32], delta: i32) {
+        let Some(rope) = self.rope_of(layer) else {
+            return;
+        };
+        let rope = Rope {
+            magnitude: 1.0,
+            ..rope
+        };
+        let turns = Turns::new(&rope, self.core.plan.graph.constant(rope.freqs), &[delta]);
+        let cache = &self.core.caches[layer];
+        for &cell in cells {
+            for head in 0..cache.shape.n_head_kv {
+                cache.map_k(head, cell as usize, |key| {
+                    let mut out = vec![0.0; key.len()];
+                    (self.core.kernels.rope)(rope.layout, &turns.cos, &turns.sin, key, &mut out);
+                    out
+                });
+            }
+        }
+    }
+
+    /// How the keys of a layer were turned; `None` where they were not.
+    fn rope_of(&self, wanted: usize) -> Option<Rope> {
+        let ops = &self.core.plan.graph.ops;
+        ops.iter().find_map(|op| match op {
+            Op::RopeStore(r) if r.layer == wanted => Some(r.rope),
+            Op::KvStore { k, layer, .. } if *layer == wanted => {
+                ops.iter().find_map(|op| match op {
+                    Op::Rope { rope, out, .. } if out == k => Some(*rope),
+                    _ => None,
+                })
+            }
+            _ => None,
+        })
+    }
+
+    fn save(&self, cells: &[u32]) -> Vec<u8> {
+        let mut bytes = vec![];
+        for cache in &self.core.caches {
+            for &cell in cells {
+                cache.save_k(cell as usize, &mut bytes);
+            }
+            for &cell in cells {
+                cache.save_v(cell as usize, &mut bytes);
+            }
+        }
+        bytes
+    }
+
+    fn load(&self, cells: &[u32], bytes: &[u8]) -> Result<()> {
+        let rows = self.core.caches.iter().map(Cache::row_bytes);
+        let expected: usize = rows.map(|(k, v)| (k + v) * cells.len()).sum();
+        if bytes.len() != expected {
+            return Err(Error::Bytes {
+                what: "saved cache",
+                message: format!(
+                    "{} bytes, expected {expected} for {} cells",
+                    bytes.len(),
+                    cells.len()
+                ),
+            });
+        }
+        let mut rest = bytes;
+        for cache in &self.core.caches {
+            let (k, v) = cache.row_bytes();
+            for &cell in cells {
+                let row = rest.split_off(..k).expect("length checked");
+                cache.load_k(cell as usize, row);
+            }
+            for &cell in cells {
+                let row = rest.split_off(..v).expect("length checked");
+                cache.load_v(cell as usize, row);
+            }
+        }
+        Ok(())
+    }
+}

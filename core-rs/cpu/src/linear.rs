@@ -1,0 +1,292 @@
+//! Matrices times rows, with what stands before and behind them.
+//!
+//! Two steps. First rows are normed and quantized, tile by tile, into a form that all workers
+//! share (one row alone is prepared by each worker for itself: cheaper than a barrier). Then
+//! workers take blocks of [`COLUMNS`] output columns; a block's weights stay in the cache while
+//! all tiles of tokens pass, so weights are read from memory once.
+
+use puna_format::DType;
+use puna_format::quant::decode_row;
+use puna_graph::{Added, FusedLinear, Operand, Part, Result, WeightId};
+
+use crate::activations::{Activations, TileSpan};
+use crate::dot::float::STRIP;
+use crate::run::Ctx;
+use crate::simd::kernels::{FloatKernels, QuantKernels};
+use crate::simple::norm;
+use crate::weight::Weight;
+
+/// Columns of a block: a multiple of every instruction set's rows and of a strip.
+const COLUMNS: usize = 16;
+/// Most tokens of a tile.
+const MAX_TILE: usize = 16;
+/// Results of a tile, `[token][COLUMNS]`.
+type Block = [f32; MAX_TILE * COLUMNS];
+
+/// A linear with nothing around it.
+pub(crate) fn single(
+    ctx: &mut Ctx<'_>,
+    x: Operand,
+    weight: WeightId,
+    bias: Option<WeightId>,
+    out: Operand,
+) -> Result<()> {
+    let plain = FusedLinear {
+        x,
+        add: None,
+        norm: None,
+        parts: vec![Part { weight, bias }],
+        glu: None,
+        residual: None,
+        softcap: None,
+        out,
+    };
+    fused(ctx, &plain)
+}
+
+pub(crate) fn fused(ctx: &mut Ctx<'_>, f: &FusedLinear) -> Result<()> {
+    let tiles = ctx.tiles(f.x);
+    let core = ctx.core;
+    match tiles {
+        [] => return Ok(()),
+        [one] if one.size == 1 => prepare(ctx, f, *one, None),
+        _ => {
+            for tile in tiles.iter().skip(ctx.worker).step_by(ctx.n_workers) {
+                prepare(ctx, f, *tile, Some(&core.activations));
+            }
+            if !ctx.meet() {
+                return Ok(());
+            }
+        }
+    }
+    multiply(ctx, f, tiles)
+}
+
+/// Adds, norms and quantizes the rows of a tile; `shared` is `None` where every worker does.
+fn prepare(ctx: &mut Ctx<'_>, f: &FusedLinear, tile: TileSpan, shared: Option<&Activations>) {
+    let n_in = f.x.width;
+    let is_int = |p: &Part| matches!(ctx.weight(p.weight), Weight::Packed(_));
+    let (ints, floats) = (f.parts.iter().any(is_int), !f.parts.iter().all(is_int));
+    let writes_sum = shared.is_some() || ctx.worker == 0;
+    let (mut sum, mut normed) = std::mem::take(&mut ctx.local.rows);
+    for t in 0..tile.n_used {
+        let row = tile.first + t;
+        let mut x = ctx.row(f.x, row);
+        if let Some(add) = &f.add {
+            add_row(ctx, add, row, x, &mut sum);
+            if writes_sum {
+                ctx.row_mut(add.sum, row).copy_from_slice(&sum);
+            }
+            x = &sum;
+        }
+        if let Some(n) = &f.norm {
+            normed.resize(n_in, 0.0);
+            norm(ctx, n, x, &mut normed);
+            x = &normed;
+        }
+        let to = shared.unwrap_or(&ctx.local.activations);
+        if ints {
+            (ctx.core.kernels.quantize)(x, t, tile.size, &mut to.tile_mut(tile, n_in));
+        }
+        if floats {
+            to.row_mut(tile, t, n_in).copy_from_slice(x);
+        }
+    }
+    ctx.local.rows = (sum, normed);
+}
+
+/// `sum = x + norm(delta)`
+fn add_row(ctx: &Ctx<'_>, add: &Added, row: usize, x: &[f32], sum: &mut Vec<f32>) {
+    let delta = ctx.row(add.delta, row);
+    sum.resize(x.len(), 0.0);
+    match &add.norm {
+        Some(n) => norm(ctx, n, delta, sum),
+        None => sum.copy_from_slice(delta),
+    }
+    (ctx.core.kernels.add)(sum, x);
+}
+
+/// A range of blocks of one part, or of both parts of a gated unit.
+fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()> {
+    let widths: Vec<usize> = f
+        .parts
+        .iter()
+        .map(|p| ctx.core.plan.graph.weight(p.weight).n_out())
+        .collect();
+    let n_parts = if f.glu.is_some() { 1 } else { f.parts.len() };
+    let n_blocks: usize = widths[..n_parts].iter().map(|n| n.div_ceil(COLUMNS)).sum();
+    // Few blocks at a time when there is much work in each, else enough to pay for taking them.
+    let at_once = match tiles.len() {
+        1 => (n_blocks / (8 * ctx.n_workers)).clamp(1, 32),
+        _ => 1,
+    };
+    loop {
+        let first = ctx.take() * at_once;
+        if first >= n_blocks {
+            return Ok(());
+        }
+        for block in first..(first + at_once).min(n_blocks) {
+            let (mut part, mut block, mut col) = (0, block, 0);
+            while block >= widths[part].div_ceil(COLUMNS) {
+                block -= widths[part].div_ceil(COLUMNS);
+                col += widths[part];
+                part += 1;
+            }
+            one_block(ctx, f, tiles, (part, block * COLUMNS, widths[part]), col)?;
+        }
+    }
+}
+
+/// `COLUMNS` columns of part `part` from column `c` on, for all tokens.
+fn one_block(
+    ctx: &mut Ctx<'_>,
+    f: &FusedLinear,
+    tiles: &[TileSpan],
+    (part, c, width): (usize, usize, usize),
+    col: usize,
+) -> Result<()> {
+    let n = COLUMNS.min(width - c);
+    let n_in = f.x.width;
+    let mut decoded = std::mem::take(&mut ctx.local.decoded);
+    let weights = columns(ctx, f.parts[part].weight, c, n, n_in, &mut decoded)?;
+    let mut decoded_up = vec![];
+    let up = match f.glu {
+        Some(_) => Some(columns(ctx, f.parts[1].weight, c, n, n_in, &mut decoded_up)?),
+        None => None,
+    };
+    let out = f.out.columns(col + c, n);
+    let core = ctx.core;
+    let x = match tiles {
+        [one] if one.size == 1 => &ctx.local.activations,
+        _ => &core.activations,
+    };
+    let (mut y, mut y_up) = ([0.0; MAX_TILE * COLUMNS], [0.0; MAX_TILE * COLUMNS]);
+    for &tile in tiles {
+        weights.product(x, tile, n_in, &mut y);
+        bias(ctx, f.parts[part].bias, c, n, tile, &mut y);
+        if let (Some(up), Some(act)) = (&up, f.glu) {
+            up.product(x, tile, n_in, &mut y_up);
+            bias(ctx, f.parts[1].bias, c, n, tile, &mut y_up);
+            let len = tile.size * COLUMNS;
+            (core.kernels.glu)(act, &mut y[..len], &y_up[..len]);
+        }
+        finish(ctx, f, tile, out, &mut y);
+    }
+    ctx.local.decoded = decoded;
+    Ok(())
+}
+
+/// Sixteen columns of weights, ready to multiply.
+enum Columns<'a> {
+    Packed(&'static QuantKernels, usize, [&'a [u8]; COLUMNS], usize),
+    Float(&'static FloatKernels, &'a [u8], usize),
+}
+
+fn columns<'a>(
+    ctx: &Ctx<'a>,
+    id: WeightId,
+    c: usize,
+    n: usize,
+    n_in: usize,
+    decoded: &'a mut Vec<f32>,
+) -> Result<Columns<'a>> {
+    Ok(match ctx.weight(id) {
+        Weight::Packed(p) => {
+            let rows = p.kernels.layout.rows;
+            let mut groups = [&[][..]; COLUMNS];
+            let n_groups = n.div_ceil(rows);
+            for (g, group) in groups[..n_groups].iter_mut().enumerate() {
+                *group = p.group(c / rows + g);
+            }
+            Columns::Packed(p.kernels, p.n_blocks(), groups, n_groups)
+        }
+        Weight::Plain(p) => {
+            let bytes = p.rows(c..c + n).expect("matrices are in memory");
+            match p.kernels {
+                Some(kernels) => Columns::Float(kernels, bytes, n),
+                None => {
+                    decoded.resize(n * n_in, 0.0);
+                    decode_row(p.dtype, bytes, decoded)?;
+                    let f32s = ctx.core.kernels.float(DType::F32).expect("always there");
+                    Columns::Float(f32s, bytemuck::cast_slice(decoded), n)
+                }
+            }
+        }
+        Weight::Vector(_) => panic!("a vector used as a matrix"),
+    })
+}
+
+impl Columns<'_> {
+    /// `y[t * COLUMNS + c]` for the tokens of a tile.
+    fn product(&self, x: &Activations, tile: TileSpan, n_in: usize, y: &mut Block) {
+        match self {
+            Columns::Packed(kernels, n_blocks, groups, n_groups) => {
+                let (run, rows) = (kernels.tile(tile.size), kernels.layout.rows);
+                let x = x.tile(tile, n_in);
+                if rows == COLUMNS {
+                    return run(groups[0], *n_blocks, x, y);
+                }
+                let mut part: Block = [0.0; MAX_TILE * COLUMNS];
+                for (g, group) in groups[..*n_groups].iter().enumerate() {
+                    run(group, *n_blocks, x, &mut part);
+                    spread(&part, rows, tile.size, g * rows, y);
+                }
+            }
+            Columns::Float(kernels, w, n) => {
+                let row_bytes = n_in * kernels.bytes;
+                let x = x.rows(tile, n_in);
+                let at_once = if tile.size == 1 { 1 } else { 4 };
+                let run = kernels.strip(at_once);
+                let mut part: Block = [0.0; MAX_TILE * COLUMNS];
+                for first in (0..*n).step_by(STRIP) {
+                    let w = &w[first * row_bytes..(first + STRIP).min(*n) * row_bytes];
+                    for t in (0..tile.size).step_by(at_once) {
+                        run(w, n_in, &x[t * n_in..][..at_once * n_in], &mut part);
+                        spread(&part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies `[n][width]` into columns `at ..` of `[n][COLUMNS]`.
+fn spread(from: &[f32], width: usize, n: usize, at: usize, to: &mut [f32]) {
+    let rows = to.chunks_exact_mut(COLUMNS).zip(from.chunks_exact(width));
+    for (to, from) in rows.take(n) {
+        to[at..at + width].copy_from_slice(from);
+    }
+}
+
+fn bias(
+    ctx: &Ctx<'_>,
+    bias: Option<WeightId>,
+    c: usize,
+    n: usize,
+    tile: TileSpan,
+    y: &mut Block,
+) {
+    let Some(id) = bias else { return };
+    let bias = &ctx.weight(id).vector()[c..c + n];
+    for y in y.chunks_exact_mut(COLUMNS).take(tile.n_used) {
+        y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+    }
+}
+
+/// Residual, soft cap, and out.
+fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, out: Operand, y: &mut Block) {
+    let n = out.width;
+    if let Some(residual) = f.residual {
+        let residual = residual.columns(out.col - f.out.col, n);
+        for (t, y) in y.chunks_exact_mut(COLUMNS).take(tile.n_used).enumerate() {
+            let residual = ctx.row(residual, tile.first + t);
+            y.iter_mut().zip(residual).for_each(|(y, r)| *y += r);
+        }
+    }
+    if let Some(cap) = f.softcap {
+        (ctx.core.kernels.softcap)(&mut y[..tile.size * COLUMNS], cap);
+    }
+    for (t, y) in y.chunks_exact(COLUMNS).take(tile.n_used).enumerate() {
+        ctx.row_mut(out, tile.first + t).copy_from_slice(&y[..n]);
+    }
+}

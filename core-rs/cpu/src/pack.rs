@@ -1,0 +1,199 @@
+//! The layout of packed weights: groups of `rows` rows (the lanes of the instruction set), and in a
+//! group one plane for each part of a type's block.
+//!
+//! ```text
+//! Q4_0 in the file, a row at a time        packed, rows = 16
+//!   row 0: d q q q q | d q q q q | …         plane of codes, block 0:  word 0 of rows 0 … 15   64 bytes
+//!   row 1: d q q q q | d q q q q | …                                   word 1 of rows 0 … 15
+//!   …                                                                  word 2, word 3
+//!   (d: 2 bytes, q: a word of 4 bytes)                       block 1:  …
+//!                                            plane of scales, block 0: d of rows 0 … 15        32 bytes
+//!                                                             block 1: …
+//! ```
+//!
+//! A vector load then has one word of every row, and planes of words start on cache lines. Size is
+//! that of the file but for the last group, which is filled up with zeros. Packing loses nothing:
+//! [`unpack_row`] gives the file's bytes back.
+
+use crate::simd::Simd;
+
+/// A part of a block: `n` units of `unit` bytes from byte `offset`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    offset: usize,
+    n: usize,
+    unit: usize,
+    signed: bool,
+}
+
+impl Field {
+    /// `n` words of four bytes.
+    pub(crate) const fn words(offset: usize, n: usize) -> Field {
+        Field {
+            offset,
+            n,
+            unit: 4,
+            signed: false,
+        }
+    }
+
+    /// One f16.
+    pub(crate) const fn half(offset: usize) -> Field {
+        Field {
+            offset,
+            n: 1,
+            unit: 2,
+            signed: false,
+        }
+    }
+
+    /// Marks words of signed bytes, which some instruction sets want biased.
+    pub(crate) const fn signed(self) -> Field {
+        Field {
+            signed: true,
+            ..self
+        }
+    }
+
+    const fn n_bytes(&self) -> usize {
+        self.n * self.unit
+    }
+
+    /// Where the words are in a block of the file; `None` for f16.
+    #[cfg(test)]
+    pub(crate) fn words_range(&self) -> Option<std::ops::Range<usize>> {
+        (self.unit == 4).then_some(self.offset..self.offset + self.n_bytes())
+    }
+}
+
+/// What packing needs to know of a type; see [`crate::dot::Quant`].
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) fields: &'static [Field],
+    /// Elements of a block.
+    pub(crate) block: usize,
+    /// Bytes of a block in the file.
+    pub(crate) block_bytes: usize,
+    /// Rows of a group.
+    pub(crate) rows: usize,
+    /// Whether signed bytes are stored plus 128.
+    pub(crate) biased: bool,
+}
+
+/// Groups start on cache lines.
+const ALIGN: usize = 64;
+
+impl Layout {
+    pub(crate) fn group_bytes(&self, n_blocks: usize) -> usize {
+        let block: usize = self.fields.iter().map(Field::n_bytes).sum();
+        (n_blocks * block * self.rows).next_multiple_of(ALIGN)
+    }
+}
+
+const MAX_FIELDS: usize = 5;
+
+/// The planes of one group.
+pub(crate) struct Group<'a> {
+    planes: [&'a [u8]; MAX_FIELDS],
+}
+
+impl<'a> Group<'a> {
+    #[inline(always)]
+    pub(crate) fn split(bytes: &'a [u8], fields: &[Field], n_blocks: usize, rows: usize) -> Self {
+        let mut planes = [&bytes[..0]; MAX_FIELDS];
+        let mut rest = bytes;
+        for (plane, field) in planes.iter_mut().zip(fields) {
+            (*plane, rest) = rest.split_at(field.n_bytes() * n_blocks * rows);
+        }
+        Group { planes }
+    }
+
+    /// Block `b` of plane `field`, whose blocks have `n_bytes` bytes a row.
+    #[inline(always)]
+    pub(crate) fn block<S: Simd>(&self, field: usize, b: usize, n_bytes: usize) -> &'a [u8] {
+        &self.planes[field][b * n_bytes * S::ROWS..][..n_bytes * S::ROWS]
+    }
+}
+
+/// Packs up to `rows` rows of a file, `n_blocks` blocks each, into one group. `out` is zeroed.
+pub(crate) fn pack_group(layout: &Layout, rows: &[u8], n_blocks: usize, out: &mut [u8]) {
+    let row_bytes = n_blocks * layout.block_bytes;
+    let mut rest = out;
+    for field in layout.fields {
+        let (plane, behind) = rest.split_at_mut(field.n_bytes() * n_blocks * layout.rows);
+        rest = behind;
+        let flip = if field.signed && layout.biased {
+            0x8080_8080
+        } else {
+            0
+        };
+        match field.unit {
+            4 => transpose_words(layout, field, rows, row_bytes, plane, flip),
+            _ => transpose_halves(layout, field, rows, row_bytes, plane),
+        }
+    }
+}
+
+fn transpose_words(
+    layout: &Layout,
+    field: &Field,
+    rows: &[u8],
+    row_bytes: usize,
+    plane: &mut [u8],
+    flip: u32,
+) {
+    let step = 4 * layout.rows;
+    for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
+        let blocks = row.chunks_exact(layout.block_bytes);
+        for (block, out) in blocks.zip(plane.chunks_exact_mut(field.n * step)) {
+            let words = block[field.offset..][..field.n_bytes()].as_chunks::<4>().0;
+            for (word, out) in words.iter().zip(out.chunks_exact_mut(step)) {
+                let word = u32::from_le_bytes(*word) ^ flip;
+                out[4 * r..4 * r + 4].copy_from_slice(&word.to_le_bytes());
+            }
+        }
+    }
+}
+
+fn transpose_halves(
+    layout: &Layout,
+    field: &Field,
+    rows: &[u8],
+    row_bytes: usize,
+    plane: &mut [u8],
+) {
+    for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
+        let blocks = row.chunks_exact(layout.block_bytes);
+        for (block, out) in blocks.zip(plane.chunks_exact_mut(2 * layout.rows)) {
+            out[2 * r..2 * r + 2].copy_from_slice(&block[field.offset..field.offset + 2]);
+        }
+    }
+}
+
+/// The bytes of row `r` of a group as the file had them.
+pub(crate) fn unpack_row(
+    layout: &Layout,
+    group: &[u8],
+    n_blocks: usize,
+    r: usize,
+    out: &mut [u8],
+) {
+    let mut rest = group;
+    for field in layout.fields {
+        let (plane, behind) = rest.split_at(field.n_bytes() * n_blocks * layout.rows);
+        rest = behind;
+        let flip = if field.signed && layout.biased {
+            0x80
+        } else {
+            0
+        };
+        let blocks = plane.chunks_exact(field.n_bytes() * layout.rows);
+        for (block, out) in blocks.zip(out.chunks_exact_mut(layout.block_bytes)) {
+            let out = &mut out[field.offset..][..field.n_bytes()];
+            for (j, unit) in out.chunks_exact_mut(field.unit).enumerate() {
+                let from = &block[(j * layout.rows + r) * field.unit..][..field.unit];
+                unit.iter_mut().zip(from).for_each(|(o, b)| *o = b ^ flip);
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One run of a plan: every worker goes through all ops and does its part of each; a barrier
+//! separates ops.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use puna_graph::{
+    Batch, Error, KvDType, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId,
+};
+
+use crate::activations::{Activations, TileSpan, tiling};
+use crate::kv::Cache;
+use crate::pool::{Barrier, Job};
+use crate::simd::{Kernels, Shared};
+use crate::weight::Weight;
+use crate::{attention, linear, simple};
+
+/// All that lasts from run to run, shared with the workers.
+pub(crate) struct Core {
+    pub(crate) plan: Plan,
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) weights: Vec<Option<Weight>>,
+    pub(crate) arenas: Vec<Shared<f32>>,
+    pub(crate) caches: Vec<Cache>,
+    pub(crate) activations: Activations,
+    /// One a worker.
+    pub(crate) locals: Vec<Mutex<Local>>,
+    pub(crate) type_k: KvDType,
+    pub(crate) type_v: KvDType,
+}
+
+/// What a worker has for itself.
+pub(crate) struct Local {
+    /// Room for one row: where there is one, every worker prepares it for itself.
+    pub(crate) activations: Activations,
+    /// A row summed, and normed.
+    pub(crate) rows: (Vec<f32>, Vec<f32>),
+    pub(crate) bytes: Vec<u8>,
+    /// Decoded rows of weights without kernels.
+    pub(crate) decoded: Vec<f32>,
+    pub(crate) queries: Vec<f32>,
+    pub(crate) heads: Vec<f32>,
+}
+
+/// Cosines and sines of a batch's positions, `[n_tokens][n_rot / 2]` each, magnitude included.
+pub(crate) struct Turns {
+    pub(crate) cos: Vec<f32>,
+    pub(crate) sin: Vec<f32>,
+}
+
+impl Turns {
+    /// Angles are taken in f64: at position 100,000 an f32 product is off by a hundredth of a turn.
+    pub(crate) fn new(rope: &Rope, freqs: &[f32], pos: &[i32]) -> Turns {
+        let mut turns = Turns {
+            cos: Vec::with_capacity(pos.len() * freqs.len()),
+            sin: Vec::with_capacity(pos.len() * freqs.len()),
+        };
+        for &pos in pos {
+            for &freq in freqs {
+                let (sin, cos) = (f64::from(pos) * f64::from(freq)).sin_cos();
+                turns.cos.push(cos as f32 * rope.magnitude);
+                turns.sin.push(sin as f32 * rope.magnitude);
+            }
+        }
+        turns
+    }
+
+    /// Cosines and sines of token `t`.
+    pub(crate) fn of(&self, t: usize, n: usize) -> (&[f32], &[f32]) {
+        (&self.cos[t * n..][..n], &self.sin[t * n..][..n])
+    }
+}
+
+/// A rope's table depends on these.
+type RopeKey = (u32, u32);
+
+fn key(rope: &Rope) -> RopeKey {
+    (rope.freqs.0, rope.magnitude.to_bits())
+}
+
+pub(crate) struct Run {
+    pub(crate) core: Arc<Core>,
+    pub(crate) batch: Batch,
+    /// Tiles of the rows of tokens, and of outputs.
+    tiles: [Vec<TileSpan>; 2],
+    turns: HashMap<RopeKey, Turns>,
+    spans: HashMap<Option<u32>, Spans>,
+    barrier: Barrier,
+    /// One for each op: the next piece of work to be taken.
+    counters: Vec<AtomicUsize>,
+    error: Mutex<Option<Error>>,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        batch: Batch,
+        n_workers: usize,
+        cancel: Arc<AtomicBool>,
+    ) -> Run {
+        let mut turns = HashMap::new();
+        let mut spans = HashMap::new();
+        let graph = &core.plan.graph;
+        for op in &graph.ops {
+            match op {
+                Op::Rope { rope, .. } => Some(rope),
+                Op::RopeStore(r) => Some(&r.rope),
+                Op::Attention(a) => {
+                    spans
+                        .entry(a.window)
+                        .or_insert_with(|| batch.spans(a.window));
+                    None
+                }
+                _ => None,
+            }
+            .into_iter()
+            .for_each(|rope| {
+                turns.entry(key(rope)).or_insert_with(|| {
+                    Turns::new(rope, graph.constant(rope.freqs), &batch.pos)
+                });
+            });
+        }
+        let widest = core.kernels.widest;
+        Run {
+            tiles: [
+                tiling(batch.n_tokens(), widest),
+                tiling(batch.outputs.len(), widest),
+            ],
+            turns,
+            spans,
+            barrier: Barrier::new(n_workers),
+            counters: graph.ops.iter().map(|_| AtomicUsize::new(0)).collect(),
+            error: Mutex::new(None),
+            cancel,
+            batch,
+            core,
+        }
+    }
+
+    /// What came of it, when the workers are done.
+    pub(crate) fn outcome(&self) -> Result<()> {
+        if let Some(error) = self.lock_error().take() {
+            return Err(error);
+        }
+        if self.cancel.swap(false, Ordering::AcqRel) {
+            return Err(Error::Cancelled);
+        }
+        Ok(())
+    }
+
+    fn lock_error(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job for Run {
+    fn work(&self, worker: usize) {
+        let mut local = self.core.locals[worker]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut ctx = Ctx {
+            run: self,
+            core: &self.core,
+            worker,
+            n_workers: self.core.locals.len(),
+            local: &mut local,
+            op: 0,
+        };
+        for (i, op) in self.core.plan.graph.ops.iter().enumerate() {
+            ctx.op = i;
+            if let Err(error) = ctx.step(op) {
+                self.lock_error().get_or_insert(error);
+                self.barrier.stop();
+            }
+            if !ctx.meet() {
+                return;
+            }
+        }
+    }
+
+    fn fail(&self) {
+        self.barrier.stop();
+    }
+}
+
+/// What an op sees: the run, and which worker it is.
+pub(crate) struct Ctx<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) core: &'a Core,
+    pub(crate) worker: usize,
+    pub(crate) n_workers: usize,
+    pub(crate) local: &'a mut Local,
+    op: usize,
+}
+
+impl<'a> Ctx<'a> {
+    fn step(&mut self, op: &Op) -> Result<()> {
+        match op {
+            Op::FusedLinear(f) => linear::fused(self, f),
+            Op::Linear {
+                x,
+                weight,
+                bias,
+                out,
+            } => linear::single(self, *x, *weight, *bias, *out),
+            Op::Attention(a) => {
+                attention::run(self, a);
+                Ok(())
+            }
+            other => simple::run(self, other),
+        }
+    }
+
+    /// Meets the other workers; false = stop.
+    pub(crate) fn meet(&self) -> bool {
+        let cancel = || self.run.cancel.load(Ordering::Acquire);
+        self.run.barrier.wait(cancel)
+    }
+
+    /// The next piece of this op's work that no worker has taken; pieces are counted from 0.
+    pub(crate) fn take(&self) -> usize {
+        self.run.counters[self.op].fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn batch(&self) -> &'a Batch {
+        &self.run.batch
+    }
+
+    pub(crate) fn weight(&self, id: WeightId) -> &'a Weight {
+        let weight = self.core.weights[id.index()].as_ref();
+        weight.expect("all weights are there before a run")
+    }
+
+    pub(crate) fn n_rows(&self, x: Operand) -> usize {
+        self.batch().n_rows(self.rows_of(x))
+    }
+
+    fn rows_of(&self, x: Operand) -> Rows {
+        self.core.plan.graph.value(x.value).rows
+    }
+
+    /// Tiles of the rows of a value.
+    pub(crate) fn tiles(&self, x: Operand) -> &'a [TileSpan] {
+        match self.rows_of(x) {
+            Rows::Tokens => &self.run.tiles[0],
+            Rows::Outputs => &self.run.tiles[1],
+        }
+    }
+
+    /// Row `row` of an operand.
+    pub(crate) fn row(&self, x: Operand, row: usize) -> &'a [f32] {
+        let (arena, at) = self.core.plan.at(x, row);
+        self.core.arenas[arena].get(at..at + x.width)
+    }
+
+    /// The same to be written; the caller is the only worker that does.
+    pub(crate) fn row_mut(&self, x: Operand, row: usize) -> &'a mut [f32] {
+        let (arena, at) = self.core.plan.at(x, row);
+        self.core.arenas[arena].get_mut(at..at + x.width)
+    }
+
+    pub(crate) fn turns(&self, rope: &Rope) -> &'a Turns {
+        &self.run.turns[&key(rope)]
+    }
+
+    pub(crate) fn spans(&self, window: Option<u32>) -> &'a Spans {
+        &self.run.spans[&window]
+    }
+}

@@ -1,0 +1,174 @@
+//! AVX2 with FMA and F16C: eight rows. `vpmaddubsw` multiplies unsigned by signed bytes and adds
+//! pairs in i16, which saturate: so how large weights are decides how many pairs may be added
+//! before they are widened, and weights of eight bits go by their absolute value, their sign moved
+//! to the activations.
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+#[derive(Clone, Copy)]
+pub(super) struct Avx2 {
+    _made_here: (),
+}
+
+impl Avx2 {
+    /// # Safety
+    /// The CPU has AVX2, FMA and F16C.
+    #[inline(always)]
+    pub(super) unsafe fn new() -> Self {
+        Avx2 { _made_here: () }
+    }
+}
+
+#[inline(always)]
+fn quad(x: &[i8; 16], j: usize) -> i32 {
+    let b = |i| x[4 * j + i] as u8;
+    i32::from_le_bytes([b(0), b(1), b(2), b(3)])
+}
+
+// SAFETY of every block below: a token exists only where the CPU has the instructions (`new`); each
+// load and store is of a slice whose length was just checked.
+impl Simd for Avx2 {
+    type I = __m256i;
+    type F = __m256;
+    const ROWS: usize = 8;
+    const BIASED: bool = false;
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_set1_epi32(x) }
+    }
+    #[inline(always)]
+    fn load(self, bytes: &[u8], at: usize) -> __m256i {
+        let bytes = &bytes[at..at + 32];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn and(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_and_si256(a, b) }
+    }
+    #[inline(always)]
+    fn or(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_or_si256(a, b) }
+    }
+    #[inline(always)]
+    fn shl(self, a: __m256i, n: u32) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_sll_epi32(a, _mm_cvtsi32_si128(n as i32)) }
+    }
+    #[inline(always)]
+    fn shr(self, a: __m256i, n: u32) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_srl_epi32(a, _mm_cvtsi32_si128(n as i32)) }
+    }
+    #[inline(always)]
+    fn sar(self, a: __m256i, n: u32) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(n as i32)) }
+    }
+    #[inline(always)]
+    fn dot7<const MAX: i32>(self, acc: __m256i, w: &[__m256i; 4], x: &[i8; 16]) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let pair = |j: usize| _mm256_maddubs_epi16(w[j], _mm256_set1_epi32(quad(x, j)));
+            let ones = _mm256_set1_epi16(1);
+            let low = _mm256_add_epi16(pair(0), pair(1));
+            let high = _mm256_add_epi16(pair(2), pair(3));
+            // Two pairs of 63 · 127 fit in i16, eight of 15 · 127 too.
+            let sum = if MAX <= 15 {
+                _mm256_madd_epi16(_mm256_add_epi16(low, high), ones)
+            } else {
+                _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones))
+            };
+            _mm256_add_epi32(acc, sum)
+        }
+    }
+    #[inline(always)]
+    fn dot8(self, acc: __m256i, w: &[__m256i; 4], x: &[i8; 16]) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let ones = _mm256_set1_epi16(1);
+            let mut acc = acc;
+            for (j, &w) in w.iter().enumerate() {
+                // One pair of 128 · 127 fits in i16, two do not.
+                let x = _mm256_sign_epi8(_mm256_set1_epi32(quad(x, j)), w);
+                let pair = _mm256_maddubs_epi16(_mm256_abs_epi8(w), x);
+                acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pair, ones));
+            }
+            acc
+        }
+    }
+
+    #[inline(always)]
+    fn to_f(self, a: __m256i) -> __m256 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn load_f(self, x: &[f32], at: usize) -> __m256 {
+        let x = &x[at..at + 8];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_loadu_ps(x.as_ptr()) }
+    }
+    #[inline(always)]
+    fn load_f32(self, bytes: &[u8], at: usize) -> __m256 {
+        let bytes = &bytes[at..at + 32];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_loadu_ps(bytes.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn load_f16(self, bytes: &[u8], at: usize) -> __m256 {
+        let bytes = &bytes[at..at + 16];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, bytes: &[u8], at: usize) -> __m256 {
+        let bytes = &bytes[at..at + 16];
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32(halves, 16))
+        }
+    }
+    #[inline(always)]
+    fn store_f(self, a: __m256, x: &mut [f32], at: usize) {
+        let x = &mut x[at..at + 8];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_storeu_ps(x.as_mut_ptr(), a) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn fnma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_fnmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn sum(self, a: __m256) -> f32 {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let halves = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+            let pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
+            _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)))
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The table of kernels, compiled once for each instruction set: here, and only here, stands
+//! `#[target_feature]`.
+
+use puna_format::DType;
+use puna_graph::{Act, RopeLayout};
+
+use crate::activations::{self, Tile, TileMut};
+use crate::attend::{self, Attend, Carry, Half, Single};
+use crate::dot::{self, Quant, float, for_quants};
+use crate::isa::Isa;
+use crate::pack::Layout;
+use crate::rows;
+use crate::simd::Simd;
+
+pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
+pub(crate) type StripFn = fn(&[u8], usize, &[f32], &mut [f32]);
+pub(crate) type AttendFn = fn(&Attend<'_>, &mut [f32]) -> Carry;
+
+/// A type's products: tiles of 1, 4 and [`Kernels::widest`] tokens.
+pub(crate) struct QuantKernels {
+    pub(crate) dtype: DType,
+    pub(crate) layout: Layout,
+    tiles: [TileFn; 3],
+}
+
+/// Products with floats: strips with 1 and 4 tokens.
+pub(crate) struct FloatKernels {
+    pub(crate) dtype: DType,
+    pub(crate) bytes: usize,
+    strips: [StripFn; 2],
+}
+
+/// All kernels of one instruction set; the functions are those of `rows.rs`, `activations.rs`,
+/// `dot/` and `attend.rs`.
+pub(crate) struct Kernels {
+    /// Lanes of a vector: rows of a packed group, cells of a block of K.
+    pub(crate) rows: usize,
+    /// Tokens of the widest tile.
+    pub(crate) widest: usize,
+    pub(crate) quants: &'static [QuantKernels],
+    pub(crate) floats: &'static [FloatKernels],
+    /// By type of K, type of V (f16, f32), and queries (1, 4, 8).
+    attends: [[[AttendFn; 3]; 2]; 2],
+    pub(crate) quantize: fn(&[f32], usize, usize, &mut TileMut<'_>),
+    pub(crate) rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
+    pub(crate) layer_norm: fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub(crate) add: fn(&mut [f32], &[f32]),
+    pub(crate) softcap: fn(&mut [f32], f32),
+    pub(crate) act: fn(Act, &mut [f32]),
+    pub(crate) glu: fn(Act, &mut [f32], &[f32]),
+    pub(crate) rope: fn(RopeLayout, &[f32], &[f32], &[f32], &mut [f32]),
+}
+
+impl QuantKernels {
+    /// The kernel for a tile of `size` tokens.
+    pub(crate) fn tile(&self, size: usize) -> TileFn {
+        match size {
+            1 => self.tiles[0],
+            4 => self.tiles[1],
+            _ => self.tiles[2],
+        }
+    }
+}
+
+impl FloatKernels {
+    pub(crate) fn strip(&self, n_tokens: usize) -> StripFn {
+        self.strips[usize::from(n_tokens > 1)]
+    }
+}
+
+impl Kernels {
+    pub(crate) fn quant(&self, dtype: DType) -> Option<&'static QuantKernels> {
+        self.quants.iter().find(|q| q.dtype == dtype)
+    }
+
+    pub(crate) fn float(&self, dtype: DType) -> Option<&'static FloatKernels> {
+        self.floats.iter().find(|f| f.dtype == dtype)
+    }
+
+    /// The kernel for `n` queries, and how many it takes.
+    pub(crate) fn attend(&self, k_is_f32: bool, v_is_f32: bool, n: usize) -> (AttendFn, usize) {
+        let (which, takes) = match n {
+            1 => (0, 1),
+            2..=4 => (1, 4),
+            _ => (2, attend::MAX_QUERIES),
+        };
+        let of_types = &self.attends[usize::from(k_is_f32)][usize::from(v_is_f32)];
+        (of_types[which], takes)
+    }
+
+    /// The kernels of an instruction set that is available.
+    pub(crate) fn of(isa: Isa) -> &'static Kernels {
+        assert!(isa.is_available(), "{} is not available", isa.name());
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &avx2::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &avx512::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => &avx512vnni::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &neon::KERNELS,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Isa::Simd128 => &simd128::KERNELS,
+            #[cfg(all(
+                target_arch = "wasm32",
+                target_feature = "simd128",
+                feature = "relaxed"
+            ))]
+            Isa::Relaxed => &relaxed::KERNELS,
+            _ => &scalar::KERNELS,
+        }
+    }
+}
+
+/// Defines safe functions that run a generic kernel with an instruction set switched on.
+macro_rules! entries {
+    (#[$feature:meta]; $(
+        fn $name:ident $(<$($p:ident : $b:ident),*; $t:ident>)? ($($arg:ident : $ty:ty),*)
+            $(-> $ret:ty)? = $body:expr;
+    )*) => { $(
+        fn $name $(<$($p: $b,)* const $t: usize>)? ($($arg: $ty),*) $(-> $ret)? {
+            #[$feature]
+            #[inline(never)]
+            #[allow(unused_unsafe)]
+            unsafe fn inner $(<$($p: $b,)* const $t: usize>)? ($($arg: $ty),*) $(-> $ret)? {
+                $body
+            }
+            // SAFETY: this module's table is handed out by `Kernels::of`, after it has checked that
+            // the CPU has these features.
+            unsafe { inner $(::<$($p,)* $t>)? ($($arg),*) }
+        }
+    )* };
+}
+
+/// The products of all types in the registry, by the `quant` of the module it is used in.
+macro_rules! quants {
+    ($($file:ident :: $name:ident),*) => { &[$(quant::<dot::$file::$name>()),*] };
+}
+
+/// A module with the table of one instruction set.
+macro_rules! instruction_set {
+    ($name:ident, $simd:ty, $token:expr, $widest:literal, #[$feature:meta]) => {
+        mod $name {
+            use super::*;
+            use crate::attend::Element;
+            use crate::dot::float::Float;
+
+            type S = $simd;
+
+            // SAFETY of making tokens: as for calling `inner`, see `entries`.
+            entries! { #[$feature];
+                fn tile<Q: Quant; T>(w: &[u8], n_blocks: usize, x: Tile<'_>, out: &mut [f32]) =
+                    dot::tile::<S, Q, T>(unsafe { $token }, w, n_blocks, x, out);
+                fn strip<W: Float; T>(w: &[u8], n_in: usize, x: &[f32], out: &mut [f32]) =
+                    float::strip::<S, W, T>(unsafe { $token }, w, n_in, x, out);
+                fn attend<K: Element, V: Element; N>(a: &Attend<'_>, out: &mut [f32]) -> Carry =
+                    attend::attend::<S, K, V, N>(unsafe { $token }, a, out);
+                fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) =
+                    activations::quantize(x, t, size, out);
+                fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) =
+                    rows::rms_norm(x, weight, eps, out);
+                fn layer_norm(x: &[f32], w: &[f32], b: &[f32], eps: f32, out: &mut [f32]) =
+                    rows::layer_norm(x, w, b, eps, out);
+                fn add(out: &mut [f32], x: &[f32]) = rows::add(out, x);
+                fn softcap(x: &mut [f32], cap: f32) = rows::softcap(x, cap);
+                fn act(act: Act, x: &mut [f32]) = rows::act(act, x);
+                fn glu(act: Act, gate: &mut [f32], up: &[f32]) = rows::glu(act, gate, up);
+                fn rope(layout: RopeLayout, cos: &[f32], sin: &[f32], x: &[f32], out: &mut [f32]) =
+                    rows::rope(layout, cos, sin, x, out);
+            }
+
+            const fn quant<Q: Quant>() -> QuantKernels {
+                QuantKernels {
+                    dtype: Q::DTYPE,
+                    layout: Layout {
+                        fields: Q::FIELDS,
+                        block: Q::BLOCK,
+                        block_bytes: Q::BLOCK_BYTES,
+                        rows: S::ROWS,
+                        biased: S::BIASED,
+                    },
+                    tiles: [tile::<Q, 1>, tile::<Q, 4>, tile::<Q, $widest>],
+                }
+            }
+
+            const fn float<W: Float>() -> FloatKernels {
+                FloatKernels {
+                    dtype: W::DTYPE,
+                    bytes: W::BYTES,
+                    strips: [strip::<W, 1>, strip::<W, 4>],
+                }
+            }
+
+            const fn attends<K: Element, V: Element>() -> [AttendFn; 3] {
+                [attend::<K, V, 1>, attend::<K, V, 4>, attend::<K, V, 8>]
+            }
+
+            pub(super) static KERNELS: Kernels = Kernels {
+                rows: S::ROWS,
+                widest: $widest,
+                quants: for_quants!(quants),
+                floats: &[float::<float::F32>(), float::<float::F16>(), float::<float::BF16>()],
+                attends: [
+                    [attends::<Half, Half>(), attends::<Half, Single>()],
+                    [attends::<Single, Half>(), attends::<Single, Single>()],
+                ],
+                quantize,
+                rms_norm,
+                layer_norm,
+                add,
+                softcap,
+                act,
+                glu,
+                rope,
+            };
+        }
+    };
+}
+
+instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8, #[cfg(all())]);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4,
+    #[target_feature(enable = "avx2,fma,f16c")]
+);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12,
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
+);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12,
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+);
+#[cfg(target_arch = "aarch64")]
+instruction_set!(
+    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8,
+    #[target_feature(enable = "neon,dotprod")]
+);
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+instruction_set!(
+    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4, #[cfg(all())]
+);
+#[cfg(all(
+    target_arch = "wasm32",
+    target_feature = "simd128",
+    feature = "relaxed"
+))]
+instruction_set!(
+    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4,
+    #[target_feature(enable = "relaxed-simd")]
+);

@@ -1,0 +1,134 @@
+//! Memory that workers share: activations, the cache, packed weights, scratch.
+//!
+//! A [`Shared`] hands out `&mut` pieces through `&self`, which the compiler cannot check. The
+//! promise is kept by how ops are run: between two barriers each element is either read by workers
+//! or written by exactly one of them. Plans help, since no op reads the arena that it writes
+//! (`puna_graph::plan`), and ops deal rows and groups of rows to workers so that none gets two.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ops::Range;
+use std::ptr::NonNull;
+
+/// Plain numbers: zero bytes are a value, and nothing needs dropping.
+pub(crate) trait Number: Copy + Send + Sync + 'static {}
+impl Number for u8 {}
+impl Number for i8 {}
+impl Number for i32 {}
+impl Number for f32 {}
+
+/// Cache lines; a vector never crosses one.
+const ALIGN: usize = 64;
+/// From this size on memory is aligned to and asked for in huge pages: fewer page faults while
+/// packing, fewer TLB misses while streaming.
+const HUGE: usize = 2 << 20;
+
+/// Zeroed, aligned numbers that several workers may write, each its own part.
+pub(crate) struct Shared<T: Number> {
+    start: NonNull<T>,
+    len: usize,
+    layout: Layout,
+}
+
+// SAFETY: `Number`s have no threads of their own; who may touch what when is the promise above.
+unsafe impl<T: Number> Send for Shared<T> {}
+// SAFETY: the same.
+unsafe impl<T: Number> Sync for Shared<T> {}
+
+impl<T: Number> Shared<T> {
+    /// `len` zeros. Pages are taken when first touched.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let n_bytes = len.max(1) * size_of::<T>();
+        let align = if n_bytes >= HUGE { HUGE } else { ALIGN };
+        let layout = Layout::from_size_align(n_bytes, align).expect("a size that fits in memory");
+        // SAFETY: the layout has a size, at least one element.
+        let start = unsafe { alloc_zeroed_lazily(layout) };
+        let Some(start) = NonNull::new(start.cast::<T>()) else {
+            handle_alloc_error(layout)
+        };
+        Shared { start, len, layout }
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        (self.len * size_of::<T>()) as u64
+    }
+
+    /// Elements that no worker writes now.
+    #[inline]
+    pub(crate) fn get(&self, range: Range<usize>) -> &[T] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: in bounds (checked), initialised (zeroed); not written meanwhile: the promise
+        // at the head of this file.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
+    }
+
+    /// Elements that only the calling worker touches now.
+    #[inline]
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) fn get_mut(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: in bounds (checked), initialised (zeroed); no one else touches them: the promise
+        // at the head of this file.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
+    }
+}
+
+/// Large blocks come fresh from the system, which zeroes them page by page on first touch.
+///
+/// # Safety
+/// The layout's size is not zero.
+unsafe fn alloc_zeroed_lazily(layout: Layout) -> *mut u8 {
+    #[cfg(target_os = "linux")]
+    if layout.size() >= HUGE {
+        // SAFETY: anonymous private maps have no precondition; what is given back was just mapped.
+        return unsafe { map_aligned(layout.size()) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { alloc_zeroed(layout) }
+}
+
+/// `alloc_zeroed` with a large alignment would write the zeros itself, so map and trim.
+///
+/// # Safety
+/// None needed; unmap `size` rounded up to [`HUGE`].
+#[cfg(target_os = "linux")]
+unsafe fn map_aligned(size: usize) -> *mut u8 {
+    let kept = size.next_multiple_of(HUGE);
+    let (access, kind) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: the pages are new; the parts before and behind the aligned one are no one's.
+    unsafe {
+        let map = libc::mmap(std::ptr::null_mut(), kept + HUGE, access, kind, -1, 0);
+        if map == libc::MAP_FAILED {
+            return std::ptr::null_mut();
+        }
+        let start = (map as usize).next_multiple_of(HUGE);
+        let before = start - map as usize;
+        if before > 0 {
+            libc::munmap(map, before);
+        }
+        if before < HUGE {
+            libc::munmap((start + kept) as *mut libc::c_void, HUGE - before);
+        }
+        // The last part of a huge page stays small pages: a model has hundreds of blocks.
+        libc::madvise(start as *mut libc::c_void, size / HUGE * HUGE, libc::MADV_HUGEPAGE);
+        start as *mut u8
+    }
+}
+
+impl<T: Number> Drop for Shared<T> {
+    fn drop(&mut self) {
+        let start = self.start.as_ptr().cast::<u8>();
+        #[cfg(target_os = "linux")]
+        if self.layout.size() >= HUGE {
+            // SAFETY: mapped by `map_aligned`, which kept this many bytes.
+            unsafe {
+                libc::munmap(start.cast(), self.layout.size().next_multiple_of(HUGE));
+            }
+            return;
+        }
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(start, self.layout) }
+    }
+}
