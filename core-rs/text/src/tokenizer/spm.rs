@@ -28,16 +28,11 @@ pub(super) struct Spm {
 
 impl Spm {
     pub(super) fn new(vocab: &Vocab) -> Result<Self> {
-        let inner_mark = |t: &Vec<u8>| {
-            t.windows(4).any(|w| {
-                &w[1..] == MARK && !ends_mark(t, w.as_ptr() as usize - t.as_ptr() as usize + 1)
-            })
-        };
         Ok(Self {
             bytes: (0..vocab.tokens.len()).map(|i| decoded(vocab, i)).collect(),
             byte_tokens: byte_tokens(vocab)?,
             max_token_len: vocab.tokens.iter().map(Vec::len).max().unwrap_or(0),
-            words_are_apart: !vocab.tokens.iter().any(inner_mark),
+            words_are_apart: !vocab.tokens.iter().any(|t| has_inner_mark(t)),
             whole: WholeTokens::new(vocab.tokens.len()),
         })
     }
@@ -122,9 +117,12 @@ fn word_len(text: &[u8]) -> usize {
     at
 }
 
-/// Whether what precedes `text[at]` is a mark.
-fn ends_mark(text: &[u8], at: usize) -> bool {
-    text[..at].ends_with(MARK)
+/// Whether a mark comes after another character.
+fn has_inner_mark(mut text: &[u8]) -> bool {
+    while let Some(rest) = text.strip_prefix(MARK) {
+        text = rest;
+    }
+    text.windows(MARK.len()).any(|w| w == MARK)
 }
 
 /// Length of a UTF-8 character by its first byte; 1 for a byte that cannot start one.

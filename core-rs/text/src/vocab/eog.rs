@@ -31,6 +31,7 @@ const EOG: &[&str] = &[
     "<|calls|>",
     "<end_of_turn>",
     "<turn|>",
+    "<|tool_response>",
     "<|endoftext|>",
     "</s>",
     "<|eom_id|>",

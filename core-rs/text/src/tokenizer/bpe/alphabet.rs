@@ -20,18 +20,44 @@ const MOVED: [u8; 68] = {
     moved
 };
 
-/// The bytes that `text` writes; `None` if a character of it is not in the alphabet.
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let mut out = Vec::with_capacity(text.len());
-    for c in text.chars() {
-        out.push(match u32::from(c) {
-            n @ 0..=0xFF if is_itself(n as u8) => n as u8,
-            n @ 0x100.. => *MOVED.get(n as usize - 0x100)?,
-            _ => return None,
-        });
+/// The byte that each character below U+0144 writes.
+static BYTES: [Option<u8>; 0x144] = {
+    let mut bytes = [None; 0x144];
+    let mut n = 0;
+    while n < bytes.len() {
+        if n >= 0x100 {
+            bytes[n] = Some(MOVED[n - 0x100]);
+        } else if is_itself(n as u8) {
+            bytes[n] = Some(n as u8);
+        }
+        n += 1;
     }
-    Some(out)
+    bytes
+};
+
+/// Appends the bytes that `text` writes; `None` if a character of it is not in the alphabet. All
+/// that are take one or two bytes of UTF-8.
+pub(super) fn decode_into(mut text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    while let Some((&first, mut rest)) = text.split_first() {
+        let mut n = usize::from(first);
+        if first >= 0x80 {
+            let (&second, after) = rest.split_first()?;
+            if first & 0xE0 != 0xC0 || second & 0xC0 != 0x80 {
+                return None;
+            }
+            n = usize::from(first & 0x1F) << 6 | usize::from(second & 0x3F);
+            rest = after;
+        }
+        out.push((*BYTES.get(n)?)?);
+        text = rest;
+    }
+    Some(())
+}
+
+/// The bytes that `text` writes, see [`decode_into`].
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    decode_into(text, &mut out).map(|()| out)
 }
 
 #[cfg(test)]

@@ -86,19 +86,14 @@ impl PairTable {
         };
         let mut joined = Vec::new();
         for (rank, merge) in merges.iter().enumerate() {
-            let (left, right) = halves(merge).ok_or_else(|| {
+            let n_left = join(merge, &mut joined).ok_or_else(|| {
                 let text = String::from_utf8_lossy(merge).into_owned();
-                wrong(
-                    format!("{text:?} at {rank}"),
-                    "two texts in GPT-2's alphabet with one space between",
-                )
+                let expected = "two texts in GPT-2's alphabet with one space between";
+                wrong(format!("{text:?} at {rank}"), expected)
             })?;
-            joined.clear();
-            joined.extend_from_slice(&left);
-            joined.extend_from_slice(&right);
             let slot = Slot {
-                left: symbols.intern(&left, tokens),
-                right: symbols.intern(&right, tokens),
+                left: symbols.intern(&joined[..n_left], tokens),
+                right: symbols.intern(&joined[n_left..], tokens),
                 rank: rank as u32,
                 merged: symbols.intern(&joined, tokens),
             };
@@ -134,12 +129,15 @@ impl PairTable {
     }
 }
 
-/// The two texts of a merge as bytes. The space sought is not the first byte, as in llama.cpp.
-fn halves(merge: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// Writes the two texts of a merge into `joined` as bytes, and tells the length of the left one.
+/// The space sought is not the first byte, as in llama.cpp.
+fn join(merge: &[u8], joined: &mut Vec<u8>) -> Option<usize> {
     let space = 1 + merge.get(1..)?.iter().position(|&b| b == b' ')?;
-    let left = alphabet::decode(&merge[..space])?;
-    let right = alphabet::decode(&merge[space + 1..])?;
-    (!left.is_empty() && !right.is_empty()).then_some((left, right))
+    joined.clear();
+    alphabet::decode_into(&merge[..space], joined)?;
+    let n_left = joined.len();
+    alphabet::decode_into(&merge[space + 1..], joined)?;
+    (joined.len() > n_left).then_some(n_left)
 }
 
 fn wrong(value: String, expected: &str) -> Error {
