@@ -148,6 +148,10 @@ fn metadata() {
         file().pair("k", 8).u64(u64::MAX),
         "needs 18446744073709551615 bytes",
     );
+}
+
+#[test]
+fn arrays_and_keys() {
     refused(
         file().pair("k", 9).u32(9).u64(0),
         "element type of the array \"k\" is array",

@@ -262,32 +262,42 @@ impl Convert<'_> {
         let n_bytes = n_rows * from_bytes as u64;
         let input = self.src.read_range(offset, n_bytes)?;
         let mut output = vec![0; n_rows as usize * to_bytes];
-        let rows_each = (n_rows as usize).div_ceil(self.n_threads);
+        self.spread(&input, &mut output, meanwhile)?;
+        drop(input);
+        self.src.source().release(offset, n_bytes);
+        Ok(output)
+    }
+
+    /// Divides whole rows among the threads.
+    fn spread(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let row_len = self.tensor.row_len() as usize;
+        let from_bytes = self.tensor.dtype.row_bytes(row_len)?;
+        let to_bytes = self.to.row_bytes(row_len)?;
+        let rows_each = (output.len() / to_bytes).div_ceil(self.n_threads);
         let pieces = input
             .chunks(rows_each * from_bytes)
             .zip(output.chunks_mut(rows_each * to_bytes));
         if self.n_threads == 1 {
             meanwhile()?;
-            for (input, output) in pieces {
-                self.rows(row_len, input, output)?;
-            }
-        } else {
-            std::thread::scope(|scope| {
-                let work = |(input, output)| scope.spawn(move || self.rows(row_len, input, output));
-                let workers: Vec<_> = pieces.map(work).collect();
-                let written = meanwhile();
-                for worker in workers {
-                    // A panic in a worker is a bug here, and goes on as one.
-                    worker
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                }
-                written
-            })?;
+            let mut pieces = pieces;
+            return pieces.try_for_each(|(input, output)| self.rows(row_len, input, output));
         }
-        drop(input);
-        self.src.source().release(offset, n_bytes);
-        Ok(output)
+        std::thread::scope(|scope| {
+            let work = |(input, output)| scope.spawn(move || self.rows(row_len, input, output));
+            let workers: Vec<_> = pieces.map(work).collect();
+            let written = meanwhile();
+            for worker in workers {
+                // A panic in a worker is a bug here, and goes on as one.
+                let joined = worker.join();
+                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            written
+        })
     }
 
     /// Some thousand elements at a time, so that the f32 between stay in the cache.
