@@ -76,6 +76,18 @@ impl Weights {
         }
         Ok(())
     }
+
+    /// Uploads those that `graph` (a half of the graph they were made for) names.
+    pub fn upload_named(&self, executor: &mut dyn Executor, graph: &Graph) -> Result<()> {
+        for (i, weight) in graph.weights.iter().enumerate() {
+            let named = self.tensors.iter().find(|t| t.info.name == weight.name);
+            let Some(tensor) = named else {
+                return Err(device_error(format!("no weight {}", weight.name)));
+            };
+            executor.upload(WeightId(i as u32), tensor)?;
+        }
+        Ok(())
+    }
 }
 
 /// Numbers in -1 … 1 (Vigna 2015, xorshift64*).

@@ -61,7 +61,7 @@ macro_rules! params {
 
         impl $name {
             /// Names and types of the fields, for the comparison with WGSL.
-            #[cfg(test)]
+            #[cfg(all(test, feature = "wgpu"))]
             pub const FIELDS: &[(&str, &str)] = &[$((stringify!($field), stringify!($type))),*];
         }
     )*};
@@ -118,4 +118,124 @@ params! {
     }
     ArgmaxParts { n: u32, n_parts: u32, x_at: u32, x_stride: u32 }
     ArgmaxFinal { n_parts: u32 }
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    //! Every variant through naga, the compiler that wgpu and Firefox have.
+
+    use wgpu::naga;
+
+    use super::*;
+
+    /// WebGPU's core limit.
+    const WORKGROUP_BYTES: u32 = 16384;
+
+    fn parse(name: &str) -> (naga::Module, naga::valid::ModuleInfo) {
+        let source = wgpu_shaders::source(name).expect("listed");
+        let module = naga::front::wgsl::parse_str(&source)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&source)));
+        // What core WGSL has beyond naga's own core: pack2x16float and unpack2x16float.
+        let capabilities = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let flags = naga::valid::ValidationFlags::all();
+        let info = naga::valid::Validator::new(flags, capabilities)
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&source)));
+        (module, info)
+    }
+
+    #[test]
+    fn every_variant_is_valid_and_within_core_limits() {
+        for variant in wgpu_shaders::variants() {
+            let (module, _) = parse(variant.name);
+            let entry = &module.entry_points[0];
+            assert!(
+                entry.workgroup_size.iter().product::<u32>() <= 256,
+                "{}",
+                variant.name
+            );
+            let layout = module.to_ctx();
+            let bytes: u32 = module
+                .global_variables
+                .iter()
+                .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+                .map(|(_, v)| module.types[v.ty].inner.size(layout))
+                .sum();
+            assert!(bytes <= WORKGROUP_BYTES, "{}: {bytes} bytes", variant.name);
+            let storage = bindings(variant.kernel)
+                .iter()
+                .filter(|a| **a != Uniform)
+                .count();
+            assert!(storage <= 8, "{}: {storage} storage buffers", variant.name);
+        }
+    }
+
+    #[test]
+    fn bindings_are_those_of_the_table() {
+        for variant in wgpu_shaders::variants() {
+            let (module, _) = parse(variant.name);
+            let mut found = vec![None; bindings(variant.kernel).len()];
+            for (_, v) in module.global_variables.iter() {
+                let Some(binding) = &v.binding else { continue };
+                found[binding.binding as usize] = Some(match v.space {
+                    naga::AddressSpace::Uniform => Uniform,
+                    naga::AddressSpace::Storage { access } => {
+                        match access.contains(naga::StorageAccess::STORE) {
+                            true => Write,
+                            false => Read,
+                        }
+                    }
+                    other => panic!("{}: {other:?}", variant.name),
+                });
+            }
+            let expected: Vec<_> = bindings(variant.kernel).iter().copied().map(Some).collect();
+            assert_eq!(found, expected, "{}", variant.name);
+        }
+    }
+
+    /// Fields of `Params` in a kernel, with their types; all are words, so order is offset.
+    fn params_of(kernel: &str) -> Vec<(String, &'static str)> {
+        let variant = wgpu_shaders::variants()
+            .find(|v| v.kernel == kernel)
+            .expect("used");
+        let (module, _) = parse(variant.name);
+        let found = module
+            .types
+            .iter()
+            .find(|(_, t)| t.name.as_deref() == Some("Params"));
+        let naga::TypeInner::Struct { members, .. } = &found.expect("has Params").1.inner else {
+            panic!("{kernel}: Params is no struct");
+        };
+        let named = members.iter().map(|m| {
+            let kind = match module.types[m.ty].inner.scalar_kind() {
+                Some(naga::ScalarKind::Float) => "f32",
+                _ => "u32",
+            };
+            (m.name.clone().expect("named"), kind)
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_shaders() {
+        let all: &[(&str, &[(&str, &str)])] = &[
+            ("matvec", Linear::FIELDS),
+            ("matmul", Linear::FIELDS),
+            ("norm", Norm::FIELDS),
+            ("embed", Embed::FIELDS),
+            ("map", Map::FIELDS),
+            ("select", Select::FIELDS),
+            ("rope_store", RopeStore::FIELDS),
+            ("attention", Attention::FIELDS),
+            ("cache_read", CacheRead::FIELDS),
+            ("argmax_parts", ArgmaxParts::FIELDS),
+            ("argmax_final", ArgmaxFinal::FIELDS),
+        ];
+        assert_eq!(all.len(), KERNELS.len());
+        for (kernel, fields) in all {
+            let found = params_of(kernel);
+            let found: Vec<(&str, &str)> = found.iter().map(|(n, t)| (n.as_str(), *t)).collect();
+            assert_eq!(found, fields.to_vec(), "{kernel}");
+        }
+    }
 }
