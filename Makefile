@@ -44,6 +44,7 @@ test: build/venv.stamp
 
 ## lint: formatters and linters, all languages
 lint: build/venv.stamp
+	@$(RUST) sh -c 'command -v cargo-clippy cargo-fmt >/dev/null' || tools/apt.sh rust-web-clippy rustfmt-web
 	$(RUST) cargo fmt --all --check
 	PYO3_BUILD_EXTENSION_MODULE=1 $(RUST) cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$(BIN)/ruff check

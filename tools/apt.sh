@@ -1,11 +1,14 @@
 #!/bin/sh
-# apt.sh PACKAGE...: install the Debian packages that are missing; silent when none is.
+# apt.sh [-u] PACKAGE...: install the Debian packages that are missing; silent when none is.
+# With -u also bring those that are installed up to date.
 # Elsewhere than on Debian it names what is missing and fails, so that a caller can say why it skips.
 set -eu
 
+upgrade=
+[ "$1" != -u ] || { upgrade=yes; shift; }
 missing=
 for p in "$@"; do
-    dpkg -s "$p" 2>/dev/null | grep -q '^Status: install ok installed' || missing="$missing $p"
+    [ -z "$upgrade" ] && dpkg -s "$p" 2>/dev/null | grep -q '^Status: install ok installed' || missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
 
@@ -21,9 +24,9 @@ fi
 echo "apt-get install$missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() {
-    # shellcheck disable=SC2086  # a list of names
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1
-}
-# The package lists of a fresh machine are empty, those of an old one point at files that are gone.
-install || { $as_root apt-get update >"$log" 2>&1 && install; } || { cat "$log" >&2; exit 1; }
+# The lists first: a fresh machine has none, or old ones that lead to old versions. A mirror that does
+# not answer is no reason to stop while the packages can still be had.
+$as_root apt-get update >"$log" 2>&1 || cat "$log" >&2
+# shellcheck disable=SC2086  # a list of names
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1 ||
+    { cat "$log" >&2; exit 1; }

@@ -18,8 +18,9 @@ if ! new_enough rustc; then
         echo "rust.sh: Rust 1.$need or newer is needed: run 'rustup update stable'" >&2
         exit 1
     else
-        "$here/apt.sh" rustc-web cargo-web
+        "$here/apt.sh" -u rustc-web cargo-web
         PATH="/usr/bin:$PATH"
+        new_enough rustc || { echo "rust.sh: Debian has no Rust 1.$need here; install rustup" >&2; exit 1; }
     fi
     export PATH
 fi
