@@ -136,7 +136,7 @@ fn main(
     for (var e = lid; e < p.dim_v; e += 256u) {
         var y = 0.0;
         for (var g = 0u; g < n_lines; g++) {
-            y += sums[2u * (g * p.eights_v + e / 8u) + (e / 4u & 1u)][e & 3u];
+            y += sums[2u * (g * p.eights_v + e / 8u) + ((e / 4u) & 1u)][e & 3u];
         }
         out[p.out_at + t * p.out_stride + head * p.dim_v + e] = select(0.0, y / whole, whole > 0.0);
     }

@@ -1,17 +1,18 @@
-//! What the tests of this room share: a device, small graphs, and the comparison with the scalar
-//! interpreter.
-#![allow(dead_code)]
+//! What the tests of this room share: small graphs, batches, the comparison of numbers.
+#![allow(dead_code, unused_imports)] // each test file uses a part
 
-use std::sync::OnceLock;
+#[cfg(feature = "wgpu")]
+mod device;
+
+#[cfg(feature = "wgpu")]
+pub use device::*;
 
 use puna_format::DType;
-use puna_gpu::check::Weights;
-use puna_gpu::{GpuContext, GpuOptions, Host, WgpuExecutor};
+use puna_gpu::GpuOptions;
 use puna_graph::build::Heads;
-use puna_graph::reference::Reference;
 use puna_graph::{
-    Act, Batch, Builder, Cell, Executor, Graph, KvDType, Norm, NormKind, Operand, Output, Plan,
-    Read, Rope, RopeLayout, Rows, WeightId,
+    Act, Batch, Builder, Cell, Executor, Graph, KvDType, Norm, NormKind, Operand, Output, Read,
+    Rope, RopeLayout, Rows, WeightId,
 };
 
 /// Sums of a few hundred f32 products in another order.
@@ -29,19 +30,6 @@ pub const F16_CACHE: GpuOptions = GpuOptions {
     type_k: KvDType::F16,
     type_v: KvDType::F16,
 };
-
-/// The device, opened once; `None`, with the reason printed, where there is none.
-pub fn context() -> Option<GpuContext> {
-    static CONTEXT: OnceLock<Option<GpuContext>> = OnceLock::new();
-    let opened = CONTEXT.get_or_init(|| match GpuContext::open_unchecked(None) {
-        Ok(context) => Some(context),
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            None
-        }
-    });
-    opened.clone()
-}
 
 /// Seeded numbers in -1 … 1.
 pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -103,35 +91,6 @@ pub fn batch(past: usize, n: usize, width: Option<usize>) -> Batch {
     }
 }
 
-/// The same graph and weights on the GPU and on the interpreter.
-pub struct Pair {
-    pub gpu: WgpuExecutor,
-    pub reference: Reference,
-}
-
-impl Pair {
-    pub fn new(context: &GpuContext, graph: &Graph, n_tokens: usize, options: GpuOptions) -> Pair {
-        let weights = Weights::random(graph, 11).expect("encodable");
-        let plan = Plan::new(graph.clone(), n_tokens, n_tokens);
-        let mut gpu = WgpuExecutor::open(&plan, context, options).expect("opens");
-        let mut reference = Reference::new(graph, n_tokens, n_tokens, options.n_cells);
-        weights.upload(&mut gpu).expect("uploads");
-        weights.upload(&mut reference).expect("uploads");
-        Pair { gpu, reference }
-    }
-
-    pub fn run(&mut self, batch: &Batch) {
-        self.gpu.run(batch).expect("runs");
-        self.reference.run(batch).expect("runs");
-    }
-
-    pub fn compare(&mut self, what: Read, tolerance: f32, label: &str) {
-        let gpu = read(&mut self.gpu, what);
-        let expected = read(&mut self.reference, what);
-        close(&gpu, &expected, tolerance, label);
-    }
-}
-
 pub fn read(executor: &mut dyn Executor, what: Read) -> Vec<f32> {
     match executor.read(what).expect("reads") {
         Some(Output::F32(values)) => values,
@@ -156,24 +115,6 @@ pub fn close(values: &[f32], expected: &[f32], tolerance: f32, label: &str) {
             ok,
             "{label}: element {i} is {a}, expected {b} (largest {largest})"
         );
-    }
-}
-
-/// Runs `graph` (made by [`op_graph`]) for several numbers of tokens and compares hidden states.
-pub fn compare_op(
-    graph: &Graph,
-    n_tokens: &[usize],
-    options: GpuOptions,
-    tolerance: f32,
-    label: &str,
-) {
-    let Some(context) = context() else { return };
-    let width = graph.value(graph.input.expect("an op graph")).width;
-    let most = n_tokens.iter().copied().max().expect("some");
-    let mut pair = Pair::new(&context, graph, most, options);
-    for &n in n_tokens {
-        pair.run(&batch(0, n, Some(width)));
-        pair.compare(Read::Hidden, tolerance, &format!("{label}, {n} tokens"));
     }
 }
 
@@ -334,9 +275,4 @@ impl Shape {
         let out = self.matrix(b, &name("attn_output"), n_q, self.n_embd);
         b.linear(&name("attn_out"), y, out, None)
     }
-}
-
-/// A host's name in a label.
-pub fn label(context: &GpuContext) -> String {
-    context.host().name()
 }
