@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build/test"
+RUST = ["tools/rust.sh"]
 PYTEST = [".venv/bin/python", "-m", "pytest"]
 NODE = [".venv/bin/node24", "--experimental-wasm-jspi"]
 RUN = [*NODE, "tests/browser/run.mjs"]
@@ -35,7 +36,7 @@ STAGES = [
     Stage("tools", "Chromium, Vulkan, npm packages, wheels", ["make", "tools"]),
     Stage("build", "the release build in .venv", ["make", "build"]),
     Stage("wasm", "the Pyodide wheel", ["make", "wasm"]),
-    Stage("rust", "cargo test, GPU included", ["tools/rust.sh", "cargo", "test", "--workspace"]),
+    Stage("rust", "all crates, on software GPUs too", [*RUST, "cargo", "test", "--workspace", "--features", "wgpu"]),
     Stage("neon", "aarch64 kernels in qemu", ["core-rs/cpu/test_neon.sh"], only_if="core-rs/cpu/test_neon.sh"),
     Stage("simd128", "WebAssembly kernels", ["core-rs/cpu/test_wasm.sh"], ("tools",), "core-rs/cpu/test_wasm.sh"),
     Stage("python", "the package, natively", [*PYTEST, "tests/python"], ("build",)),
@@ -78,6 +79,7 @@ def environment() -> dict[str, str]:
     env = dict(os.environ)
     env["PYO3_BUILD_EXTENSION_MODULE"] = "1"  # puna-py is never linked to a libpython
     env["PATH"] = f"{ROOT / '.venv/bin'}:{env['PATH']}"
+    env["PUNA_NODE"] = str(ROOT / ".venv/bin/node24")
     drivers = [
         *Path("/usr/share/vulkan/icd.d").glob("lvp_icd.*.json"),
         Path("/usr/lib/chromium/vk_swiftshader_icd.json"),
