@@ -14,7 +14,7 @@ from llama_cpp import Llama
 
 def main() -> None:
     model, prompts = sys.argv[1:3]
-    llm = Llama(model, n_ctx=1024, n_threads=2, verbose=False)
+    llm = Llama(model, n_ctx=1024, n_threads=1, verbose=False)
     for line in Path(prompts).read_text(encoding="utf-8").splitlines():
         if line.startswith(">"):
             out = llm.create_completion(line[1:].strip(), max_tokens=200, temperature=0)["choices"][0]

@@ -28,7 +28,7 @@ def main() -> None:
     p.add_argument("questions", type=Path)
     p.add_argument("--show", type=int, default=20, help="how many wrong answers to print")
     p.add_argument("--system", help="a system prompt before each question")
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
     llm = Llama(str(a.model), n_ctx=1024, n_threads=a.threads, verbose=False)
     asked, good, unstopped, wrong = Counter(), Counter(), 0, []

@@ -30,13 +30,13 @@ ABOUT = (
 MAX_BYTES = 6_000_000
 
 
-def add_general(w: gguf.GGUFWriter, cfg: Config) -> None:
+def add_general(w: gguf.GGUFWriter, cfg: Config, n_param: int) -> None:
     w.add_name("puna-tiny")
     w.add_author("The Puna project")
     w.add_description(ABOUT)
     w.add_license("MIT OR Apache-2.0")
     w.add_languages(["en"])
-    w.add_size_label("5M")
+    w.add_size_label(f"{n_param / 1e6:.1f}M")
     w.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     w.add_quantization_version(gguf.GGML_QUANT_VERSION)
     w.add_vocab_size(cfg.n_vocab)
@@ -99,7 +99,7 @@ def main() -> None:
     net.load_state_dict(state["model"])
     new = a.out.with_suffix(".new")
     w = gguf.GGUFWriter(new, "llama")
-    add_general(w, net.cfg)
+    add_general(w, net.cfg, sum(p.numel() for p in net.parameters()))
     add_tokenizer(w, a.data / "tokenizer.json")
     want = tensors(net)
     for name, x in want.items():
