@@ -3,9 +3,7 @@
 // Beside this file lie `pyodide/` (npm's folder) and `puna.json`, which names the wheel. The page
 // gets OpenAI's chunks; nothing else of Python is visible to it.
 
-import { loadPyodide } from './pyodide/pyodide.mjs';
-
-const MODEL_DIR = '/model';
+import { loadPyodide } from "./pyodide/pyodide.mjs";
 
 const PYTHON = `
 import json
@@ -14,12 +12,12 @@ import puna
 llm = None
 stopped = False
 
-async def load(path, n_gpu_layers, n_ctx, progress):
+async def load(model, n_gpu_layers, n_ctx, progress):
     global llm
     if llm is not None:
         llm.close()
         llm = None
-    llm = await puna.Llama.aload(path, n_gpu_layers=n_gpu_layers, n_ctx=n_ctx, progress=progress, verbose=False)
+    llm = await puna.Llama.aload(model, n_gpu_layers=n_gpu_layers, n_ctx=n_ctx, progress=progress)
     return json.dumps({"name": llm.metadata.get("general.name", "model"), "device": llm.device})
 
 async def chat(body, each):
@@ -31,7 +29,11 @@ async def chat(body, each):
         if stopped:
             await stream.aclose()
             break
-    return json.dumps({"timings": llm.timings})
+    t = llm.timings
+    return json.dumps({"timings": {
+        "prompt_n": t.n_prompt, "prompt_ms": t.prompt_s * 1000,
+        "predicted_n": t.n_generated, "predicted_ms": t.generated_s * 1000,
+    }})
 
 def stop():
     global stopped
@@ -43,55 +45,45 @@ let python;
 
 /** @param {(progress: object) => void} progress */
 async function start(progress) {
-  progress({ text: 'Starting Python…' });
-  const pyodide = await loadPyodide({ indexURL: new URL('./pyodide/', import.meta.url).href });
-  progress({ text: 'Loading the engine…' });
-  const { wheel } = await (await fetch(new URL('./puna.json', import.meta.url))).json();
+  progress({ text: "Starting Python…" });
+  const pyodide = await loadPyodide({ indexURL: new URL("./pyodide/", import.meta.url).href });
+  progress({ text: "Loading the engine…" });
+  const { wheel } = await (await fetch(new URL("./puna.json", import.meta.url))).json();
   await pyodide.loadPackage(new URL(wheel, import.meta.url).href, { messageCallback() {} });
   const names = pyodide.toPy({});
   await pyodide.runPythonAsync(PYTHON, { globals: names });
-  return { pyodide, names };
-}
-
-/** Makes a file readable by path without copying it. @returns {string | undefined} */
-function mount(pyodide, model) {
-  const { FS } = pyodide;
-  if (FS.analyzePath(MODEL_DIR).exists) FS.unmount(MODEL_DIR);
-  else FS.mkdir(MODEL_DIR);
-  FS.mount(FS.filesystems.WORKERFS, { files: [model] }, MODEL_DIR);
-  return `${MODEL_DIR}/${model.name}`;
+  return { names };
 }
 
 const verbs = {
   async load({ model, n_gpu_layers, n_ctx }, each) {
     python ??= await start(each);
-    const { pyodide, names } = python;
-    each({ text: 'Loading the model…' });
-    const path = model instanceof File ? mount(pyodide, model) : model ?? undefined;
+    each({ text: "Loading the model…" });
     const progress = (done, total) => each({ done, total });
-    return JSON.parse(await names.get('load')(path, n_gpu_layers, n_ctx, progress));
+    const load = python.names.get("load");
+    return JSON.parse(await load(model ?? undefined, n_gpu_layers, n_ctx, progress));
   },
 
   async chat(body, each) {
-    if (!python) throw new Error('no model is loaded');
+    if (!python) throw new Error("no model is loaded");
     const chunk = (text) => each(JSON.parse(text));
-    return JSON.parse(await python.names.get('chat')(JSON.stringify(body), chunk));
+    return JSON.parse(await python.names.get("chat")(JSON.stringify(body), chunk));
   },
 };
 
 /** Python's last line says what went wrong; the traceback goes to the console. */
 function message(error) {
-  const lines = String(error.message ?? error).trim().split('\n');
+  const lines = String(error.message ?? error).trim().split("\n");
   console.error(error);
-  return lines[lines.length - 1].replace(/^[\w.]+(?:Error|Exception): /, '');
+  return lines[lines.length - 1].replace(/^[\w.]+(?:Error|Exception): /, "");
 }
 
 /** Calls run one after another, whatever order their messages come in. */
 let last = Promise.resolve();
 
 self.onmessage = ({ data: { id, op, body } }) => {
-  if (op === 'stop') {
-    python?.names.get('stop')();
+  if (op === "stop") {
+    python?.names.get("stop")();
     return;
   }
   last = last.then(async () => {

@@ -4,12 +4,12 @@
 export class Engine {
   /** @param {URL} url of worker.js */
   constructor(url) {
-    this.worker = new Worker(url, { type: 'module' });
+    this.worker = new Worker(url, { type: "module" });
     /** @type {Map<number, {resolve: Function, reject: Function, each: Function}>} */
     this.calls = new Map();
     this.next = 0;
     this.worker.onmessage = ({ data }) => this.#answer(data);
-    this.worker.onerror = (event) => this.#fail(event.message || 'the worker could not be started');
+    this.worker.onerror = (event) => this.#fail(event.message || "the worker could not be started");
   }
 
   /**
@@ -19,7 +19,7 @@ export class Engine {
    * @param {(progress: {text?: string, done?: number, total?: number}) => void} progress
    */
   load(options, progress) {
-    return this.#call('load', options, progress);
+    return this.#call("load", options, progress);
   }
 
   /**
@@ -27,12 +27,12 @@ export class Engine {
    * @param {object} body @param {(chunk: object) => void} each
    */
   chat(body, each) {
-    return this.#call('chat', body, each);
+    return this.#call("chat", body, each);
   }
 
   /** Ends the answer that is being written. */
   stop() {
-    this.worker.postMessage({ op: 'stop' });
+    this.worker.postMessage({ op: "stop" });
   }
 
   #call(op, body, each) {
