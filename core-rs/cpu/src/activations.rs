@@ -129,8 +129,7 @@ impl Activations {
 
     /// Plain rows of a tile, `[size, n_in]`.
     pub(crate) fn rows(&self, span: TileSpan, n_in: usize) -> &[f32] {
-        self.rows
-            .get(span.at * n_in..(span.at + span.size) * n_in)
+        self.rows.get(span.at * n_in..(span.at + span.size) * n_in)
     }
 
     /// The same to be written, by the worker that owns this tile.

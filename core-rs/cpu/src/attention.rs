@@ -59,7 +59,9 @@ fn attend(
     let cache = &core.caches[a.layer];
     let (dim_k, dim_v) = (cache.shape.dim_k, cache.shape.dim_v);
     let is_f32 = |t| t == puna_graph::KvDType::F32;
-    let (kernel, room) = core.kernels.attend(is_f32(core.type_k), is_f32(core.type_v), piece.n);
+    let (kernel, room) = core
+        .kernels
+        .attend(is_f32(core.type_k), is_f32(core.type_v), piece.n);
     // Where a query's token and head are; missing queries repeat the last.
     let place = |i: usize| {
         let flat = piece.first + i.min(piece.n - 1);
@@ -76,8 +78,16 @@ fn attend(
             q[i] = x * a.scale;
         }
     }
-    let first = runs[..room].iter().filter_map(|r| r.first()).map(|r| r.0).min();
-    let end = runs[..room].iter().filter_map(|r| r.last()).map(|r| r.1).max();
+    let first = runs[..room]
+        .iter()
+        .filter_map(|r| r.first())
+        .map(|r| r.0)
+        .min();
+    let end = runs[..room]
+        .iter()
+        .filter_map(|r| r.last())
+        .map(|r| r.1)
+        .max();
     let (k, v) = cache.head(head);
     let call = Attend {
         q: &q,

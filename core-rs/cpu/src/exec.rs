@@ -262,7 +262,10 @@ impl Executor for Cpu {
         };
         let Some(declared) = graph.weights.get(id.index()) else {
             let n = graph.weights.len();
-            return fail(&tensor.info.name, format!("id {}, expected below {n}", id.0));
+            return fail(
+                &tensor.info.name,
+                format!("id {}, expected below {n}", id.0),
+            );
         };
         if self.core.weights[id.index()].is_some() {
             return fail(&declared.name, "was uploaded twice".into());
@@ -352,9 +355,9 @@ impl Executor for Cpu {
 impl Cpu {
     fn check_cells(&self, op: &CacheOp) -> Result<()> {
         let named = match op {
-            CacheOp::Shift { cells, .. } | CacheOp::Save { cells } | CacheOp::Load { cells, .. } => {
-                cells.iter().max().copied()
-            }
+            CacheOp::Shift { cells, .. }
+            | CacheOp::Save { cells }
+            | CacheOp::Load { cells, .. } => cells.iter().max().copied(),
             CacheOp::Copy { pairs } => pairs.iter().map(|p| p.0.max(p.1)).max(),
         };
         match named {

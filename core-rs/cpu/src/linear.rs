@@ -151,7 +151,14 @@ fn one_block(
     let weights = columns(ctx, f.parts[part].weight, c, n, n_in, &mut decoded)?;
     let mut decoded_up = vec![];
     let up = match f.glu {
-        Some(_) => Some(columns(ctx, f.parts[1].weight, c, n, n_in, &mut decoded_up)?),
+        Some(_) => Some(columns(
+            ctx,
+            f.parts[1].weight,
+            c,
+            n,
+            n_in,
+            &mut decoded_up,
+        )?),
         None => None,
     };
     let out = f.out.columns(col + c, n);
@@ -258,14 +265,7 @@ fn spread(from: &[f32], width: usize, n: usize, at: usize, to: &mut [f32]) {
     }
 }
 
-fn bias(
-    ctx: &Ctx<'_>,
-    bias: Option<WeightId>,
-    c: usize,
-    n: usize,
-    tile: TileSpan,
-    y: &mut Block,
-) {
+fn bias(ctx: &Ctx<'_>, bias: Option<WeightId>, c: usize, n: usize, tile: TileSpan, y: &mut Block) {
     let Some(id) = bias else { return };
     let bias = &ctx.weight(id).vector()[c..c + n];
     for y in y.chunks_exact_mut(COLUMNS).take(tile.n_used) {

@@ -171,13 +171,7 @@ fn transpose_halves(
 }
 
 /// The bytes of row `r` of a group as the file had them.
-pub(crate) fn unpack_row(
-    layout: &Layout,
-    group: &[u8],
-    n_blocks: usize,
-    r: usize,
-    out: &mut [u8],
-) {
+pub(crate) fn unpack_row(layout: &Layout, group: &[u8], n_blocks: usize, r: usize, out: &mut [u8]) {
     let mut rest = group;
     for field in layout.fields {
         let (plane, behind) = rest.split_at(field.n_bytes() * n_blocks * layout.rows);

@@ -150,10 +150,7 @@ impl State {
         }
         let mut slot = self.lock();
         while !changed(*seen) {
-            slot = self
-                .wake
-                .wait(slot)
-                .unwrap_or_else(PoisonError::into_inner);
+            slot = self.wake.wait(slot).unwrap_or_else(PoisonError::into_inner);
         }
         if self.closing.load(Ordering::Acquire) {
             return None;

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use puna_graph::{
-    Batch, Error, KvDType, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId,
-};
+use puna_graph::{Batch, Error, KvDType, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId};
 
 use crate::activations::{Activations, TileSpan, tiling};
 use crate::kv::Cache;
@@ -117,9 +115,9 @@ impl Run {
             }
             .into_iter()
             .for_each(|rope| {
-                turns.entry(key(rope)).or_insert_with(|| {
-                    Turns::new(rope, graph.constant(rope.freqs), &batch.pos)
-                });
+                turns
+                    .entry(key(rope))
+                    .or_insert_with(|| Turns::new(rope, graph.constant(rope.freqs), &batch.pos));
             });
         }
         let widest = core.kernels.widest;

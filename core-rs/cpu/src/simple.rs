@@ -84,7 +84,11 @@ pub(crate) fn norm(ctx: &Ctx<'_>, norm: &Norm, x: &[f32], out: &mut [f32]) {
 }
 
 /// Heads are the unit, so that one token is work for several workers.
-fn heads(ctx: &Ctx<'_>, n_tokens: usize, n_head: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+fn heads(
+    ctx: &Ctx<'_>,
+    n_tokens: usize,
+    n_head: usize,
+) -> impl Iterator<Item = (usize, usize)> + use<> {
     (ctx.worker..n_tokens * n_head)
         .step_by(ctx.n_workers)
         .map(move |i| (i / n_head, i % n_head))

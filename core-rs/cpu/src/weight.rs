@@ -62,7 +62,8 @@ impl Packed {
 
     /// Group `g`: rows `g * rows ..+ rows`.
     pub(crate) fn group(&self, g: usize) -> &[u8] {
-        self.data.get(g * self.group_bytes..(g + 1) * self.group_bytes)
+        self.data
+            .get(g * self.group_bytes..(g + 1) * self.group_bytes)
     }
 }
 
@@ -165,7 +166,11 @@ fn check(declared: &Declared, tensor: &Tensor) -> Result<usize> {
             message,
         })
     };
-    let same = info.shape.iter().map(|&n| n as usize).eq(declared.shape.iter().copied());
+    let same = info
+        .shape
+        .iter()
+        .map(|&n| n as usize)
+        .eq(declared.shape.iter().copied());
     if !same || info.dtype != declared.dtype {
         return fail(format!(
             "{} of shape {:?}, expected {} of shape {:?}",
@@ -283,7 +288,10 @@ impl Packing {
         };
         for (i, rows) in bytes.chunks(layout.rows * self.row_bytes).enumerate() {
             let from = (first + i) * self.packed.group_bytes;
-            let out = self.packed.data.get_mut(from..from + self.packed.group_bytes);
+            let out = self
+                .packed
+                .data
+                .get_mut(from..from + self.packed.group_bytes);
             pack_group(layout, rows, self.packed.n_blocks(), out);
         }
         self.tensor.source.release(at, n as u64);

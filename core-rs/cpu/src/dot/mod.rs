@@ -112,6 +112,18 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
     }
 }
 
+/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
+/// their index is a constant, and compilers leave a loop of this size rolled up.
+macro_rules! for_tokens {
+    ($t:ident < $n:expr, $body:block) => {
+        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
+        const $t: usize = $i;
+        if $t < $n $body
+    })* };
+}
+
 /// Adds the products of 32 elements to the sums of all tokens.
 #[inline(always)]
 fn add_sub<S: Simd, Q: Quant, const T: usize>(
@@ -121,31 +133,41 @@ fn add_sub<S: Simd, Q: Quant, const T: usize>(
     at: usize,
     acc: &mut [S::F; T],
 ) {
+    const { assert!(T <= 12, "for_tokens goes to 12") };
     let q = &x.q[at * T * SUB..][..T * SUB];
     let d = &x.d[at * T..][..T];
-    let sums = &x.sums[at * T..][..T];
-    let neg = &x.neg[at * 3 * T..][..3 * T];
-    for t in 0..T {
-        let (low, high) = halves(&q[t * SUB..][..SUB]);
-        let start = |n: i32| match Q::offset_log2::<S>() {
-            Some(log2) => s.shl(s.splat_i(n), log2),
-            None => s.splat_i(0),
-        };
+    let sums = if Q::MINS { &x.sums[at * T..][..T] } else { d };
+    let neg = match Q::offset_log2::<S>() {
+        Some(_) => &x.neg[at * 3 * T..][..3 * T],
+        None => &[],
+    };
+    for_tokens!(N < T, {
+        let (low, high) = halves(&q[N * SUB..][..SUB]);
         if Q::N_SCALES == 1 {
-            let sum = Q::dot(s, start(neg[t]), &sub.w[0], low);
+            let sum = start::<S, Q>(s, neg, N);
+            let sum = Q::dot(s, sum, &sub.w[0], low);
             let sum = Q::dot(s, sum, &sub.w[1], high);
-            let scale = s.mul(sub.scale[0], s.splat(d[t]));
-            acc[t] = s.fma(s.to_f(sum), scale, acc[t]);
+            let scale = s.mul(sub.scale[0], s.splat(d[N]));
+            acc[N] = s.fma(s.to_f(sum), scale, acc[N]);
         } else {
-            let first = Q::dot(s, start(neg[T + t]), &sub.w[0], low);
-            let second = Q::dot(s, start(neg[2 * T + t]), &sub.w[1], high);
+            let first = Q::dot(s, start::<S, Q>(s, neg, T + N), &sub.w[0], low);
+            let second = Q::dot(s, start::<S, Q>(s, neg, 2 * T + N), &sub.w[1], high);
             let sum = s.mul(s.to_f(first), sub.scale[0]);
             let sum = s.fma(s.to_f(second), sub.scale[1], sum);
-            acc[t] = s.fma(sum, s.splat(d[t]), acc[t]);
+            acc[N] = s.fma(sum, s.splat(d[N]), acc[N]);
         }
         if Q::MINS {
-            acc[t] = s.fnma(sub.min, s.splat(sums[t]), acc[t]);
+            acc[N] = s.fnma(sub.min, s.splat(sums[N]), acc[N]);
         }
+    });
+}
+
+/// Where an integer sum starts: at what the offset of the weights will have added too much.
+#[inline(always)]
+fn start<S: Simd, Q: Quant>(s: S, neg: &[i32], i: usize) -> S::I {
+    match Q::offset_log2::<S>() {
+        Some(log2) => s.shl(s.splat_i(neg[i]), log2),
+        None => s.splat_i(0),
     }
 }
 

@@ -80,12 +80,7 @@ impl Quant for Q4_K {
     #[inline(always)]
     fn block<S: Simd>(s: S, g: &Group, b: usize) -> Head<S> {
         let scales = g.block::<S>(SCALES, b, 3 * 4);
-        Head::load(
-            s,
-            scales,
-            g.block::<S>(D, b, 2),
-            g.block::<S>(D_MIN, b, 2),
-        )
+        Head::load(s, scales, g.block::<S>(D, b, 2), g.block::<S>(D_MIN, b, 2))
     }
 
     #[inline(always)]

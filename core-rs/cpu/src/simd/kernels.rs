@@ -200,7 +200,11 @@ macro_rules! instruction_set {
                 rows: S::ROWS,
                 widest: $widest,
                 quants: for_quants!(quants),
-                floats: &[float::<float::F32>(), float::<float::F16>(), float::<float::BF16>()],
+                floats: &[
+                    float::<float::F32>(),
+                    float::<float::F16>(),
+                    float::<float::BF16>(),
+                ],
                 attends: [
                     [attends::<Half, Half>(), attends::<Half, Single>()],
                     [attends::<Single, Half>(), attends::<Single, Single>()],

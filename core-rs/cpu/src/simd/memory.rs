@@ -112,7 +112,11 @@ unsafe fn map_aligned(size: usize) -> *mut u8 {
             libc::munmap((start + kept) as *mut libc::c_void, HUGE - before);
         }
         // The last part of a huge page stays small pages: a model has hundreds of blocks.
-        libc::madvise(start as *mut libc::c_void, size / HUGE * HUGE, libc::MADV_HUGEPAGE);
+        libc::madvise(
+            start as *mut libc::c_void,
+            size / HUGE * HUGE,
+            libc::MADV_HUGEPAGE,
+        );
         start as *mut u8
     }
 }
