@@ -81,10 +81,15 @@ build/golden.stamp: tests/golden/requirements.txt
 	@touch $@
 
 ## tools: what the browser tests need: Node, npm packages, Chromium, software Vulkan, pytest for Pyodide
-tools: build/apt.stamp build/npm.stamp build/wheelhouse.stamp
+tools: build/apt.stamp build/targets.stamp build/npm.stamp build/wheelhouse.stamp
 build/apt.stamp: Makefile
-	tools/apt.sh chromium mesa-vulkan-drivers libvulkan1
+	tools/apt.sh chromium mesa-vulkan-drivers libvulkan1 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	@mkdir -p build && touch $@
+# For the kernels' own tests; they say so and skip where the target is not to be had.
+build/targets.stamp: Makefile
+	@mkdir -p build
+	$(RUST) tools/targets.sh wasm32-wasip1 aarch64-unknown-linux-gnu
+	@touch $@
 build/npm.stamp: build/venv.stamp tests/browser/package-lock.json
 	PATH=$(abspath $(BIN)):$$PATH $(NPM) ci --silent --prefix tests/browser
 	@touch $@

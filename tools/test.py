@@ -37,8 +37,8 @@ STAGES = [
     Stage("build", "the release build in .venv", ["make", "build"]),
     Stage("wasm", "the Pyodide wheel", ["make", "wasm"]),
     Stage("rust", "all crates, on software GPUs too", [*RUST, "cargo", "test", "--workspace", "--features", "wgpu"]),
-    Stage("neon", "aarch64 kernels in qemu", ["core-rs/cpu/test_neon.sh"], only_if="core-rs/cpu/test_neon.sh"),
-    Stage("simd128", "WebAssembly kernels", ["core-rs/cpu/test_wasm.sh"], ("tools",), "core-rs/cpu/test_wasm.sh"),
+    Stage("neon", "aarch64 kernels in qemu", [*RUST, "core-rs/cpu/test_neon.sh"], ("tools",)),
+    Stage("simd128", "WebAssembly kernels", [*RUST, "core-rs/cpu/test_wasm.sh"], ("tools",)),
     Stage("python", "the package, natively", [*PYTEST, "tests/python"], ("build",)),
     Stage("wheel", "the Pyodide wheel from outside", [*PYTEST, "tests/browser"], ("tools", "wasm")),
     Stage("pyodide", "the package in Node, simd128", [*SIMD128, *RUN, "node"], ("tools", "wasm")),
@@ -79,7 +79,7 @@ def environment() -> dict[str, str]:
     env = dict(os.environ)
     env["PYO3_BUILD_EXTENSION_MODULE"] = "1"  # puna-py is never linked to a libpython
     env["PATH"] = f"{ROOT / '.venv/bin'}:{env['PATH']}"
-    env["PUNA_NODE"] = str(ROOT / ".venv/bin/node24")
+    env["NODE"] = env["PUNA_NODE"] = str(ROOT / ".venv/bin/node24")
     drivers = [
         *Path("/usr/share/vulkan/icd.d").glob("lvp_icd.*.json"),
         Path("/usr/lib/chromium/vk_swiftshader_icd.json"),

@@ -18,7 +18,7 @@ cpython=3.14     # Pyodide 314.0's
 flags=-Ctarget-feature=+simd128
 
 if rustup which rustc >/dev/null 2>&1; then
-    rustup target list --installed | grep -qx $target || rustup target add $target
+    "$root/tools/targets.sh" $target
     wasm_ld="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld -flavor wasm"
 else
     "$root/tools/apt.sh" rust-web-src lld-22
