@@ -15,6 +15,7 @@ import sys
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 CORE = "puna._core"
 # Not `.so`, which Pyodide would compile while it loads the wheel, wanted or not.
@@ -101,4 +102,9 @@ def load() -> ModuleType:
     return module
 
 
-core = load()
+if TYPE_CHECKING:
+    from puna import _core
+
+    core = _core
+else:
+    core = load()

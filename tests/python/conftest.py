@@ -30,3 +30,37 @@ def data() -> Path:
 def golden() -> Path:
     """The folder of small golden files, each with the script that made it."""
     return ROOT / "tests/golden"
+
+
+@pytest.fixture(scope="session")
+def stories(data: Path) -> Path:
+    """A trained model of 260,000 parameters, F32, without a chat template."""
+    return data / "models/stories260K.gguf"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> bytes:
+    """A model with random weights and a vocabulary of bytes: for what does not depend on sense."""
+    from puna._native import core
+
+    return core.tiny_model()
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Path:
+    """The model that comes with the package."""
+    import puna
+
+    try:
+        return puna.bundled()
+    except puna.PunaError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def llm(tiny: bytes):
+    """The tiny random model, opened."""
+    import puna
+
+    with puna.Llama(tiny, n_ctx=128, seed=1) as llm:
+        yield llm

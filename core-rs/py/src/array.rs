@@ -1,0 +1,239 @@
+//! Arrays that cross the border without a copy: `numpy.asarray(x)` where numpy is, `memoryview(x)`
+//! where it is not.
+//!
+//! The buffer protocol is C, so this file has the only `unsafe` of the crate. A view points into an
+//! `Array`, which never changes and which the view itself keeps alive.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int};
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyBufferError, PyIndexError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::gguf::File;
+
+/// A read-only array of f32 or of bytes, with a shape, last dimension fastest.
+///
+/// `numpy.asarray(array)` and `memoryview(array)` share its memory. `array[i]` is a number of a
+/// flat array and a copied row of any other.
+#[pyclass(frozen, module = "puna._core")]
+pub struct Array {
+    data: Data,
+    shape: Vec<isize>,
+    strides_bytes: Vec<isize>,
+}
+
+pub enum Data {
+    F32(Vec<f32>),
+    U8(Vec<u8>),
+    /// A range of a mapped file.
+    Mapped(Arc<File>, u64, u64),
+}
+
+impl Data {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Data::F32(x) => bytemuck::cast_slice(x),
+            Data::U8(x) => x,
+            Data::Mapped(file, offset, n) => {
+                let slice = file.get().source().slice(*offset, *n);
+                slice.unwrap_or_default()
+            }
+        }
+    }
+
+    fn item_bytes(&self) -> isize {
+        match self {
+            Data::F32(_) => 4,
+            _ => 1,
+        }
+    }
+
+    /// As the struct module writes it.
+    fn format(&self) -> &'static CStr {
+        match self {
+            Data::F32(_) => c"f",
+            _ => c"B",
+        }
+    }
+}
+
+impl Array {
+    /// `shape` multiplies to the number of elements: that of the last dimension is derived.
+    pub fn new(data: Data, outer: &[usize]) -> Array {
+        let n = data.bytes().len() / data.item_bytes() as usize;
+        let n_outer: usize = outer.iter().product();
+        let last = n.checked_div(n_outer).unwrap_or(0);
+        let shape: Vec<isize> = outer
+            .iter()
+            .map(|&n| n as isize)
+            .chain([last as isize])
+            .collect();
+        let mut strides_bytes = vec![data.item_bytes(); shape.len()];
+        for i in (0..shape.len() - 1).rev() {
+            strides_bytes[i] = strides_bytes[i + 1] * shape[i + 1];
+        }
+        Array {
+            data,
+            shape,
+            strides_bytes,
+        }
+    }
+
+    pub fn f32s(values: Vec<f32>, outer: &[usize]) -> Array {
+        Array::new(Data::F32(values), outer)
+    }
+
+    /// The values of an f32 array.
+    pub fn as_f32s(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(x) => Some(x),
+            _ => None,
+        }
+    }
+}
+
+#[pymethods]
+impl Array {
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.shape)
+    }
+
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.data.bytes().len()
+    }
+
+    /// numpy's name of the element type.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        match self.data {
+            Data::F32(_) => "float32",
+            _ => "uint8",
+        }
+    }
+
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let typestr = match self.data {
+            Data::F32(_) => "<f4",
+            _ => "|u1",
+        };
+        let interface = PyDict::new(py);
+        interface.set_item("version", 3)?;
+        interface.set_item("shape", self.shape(py)?)?;
+        interface.set_item("typestr", typestr)?;
+        interface.set_item("data", (self.data.bytes().as_ptr() as usize, true))?;
+        Ok(interface)
+    }
+
+    fn __len__(&self) -> usize {
+        self.shape[0] as usize
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Bound<'py, PyAny>> {
+        let n = self.shape[0];
+        let i = if index < 0 { index + n } else { index };
+        if !(0..n).contains(&i) {
+            let message = format!("index {index}, expected {} to {}", -n, n - 1);
+            return Err(PyIndexError::new_err(message));
+        }
+        let n_bytes = self.strides_bytes[0] as usize;
+        let row = &self.data.bytes()[i as usize * n_bytes..][..n_bytes];
+        let flat = self.shape.len() == 1;
+        match &self.data {
+            Data::F32(x) if flat => Ok(x[i as usize].into_pyobject(py)?.into_any()),
+            Data::F32(_) => {
+                let values = bytemuck::cast_slice(row).to_vec();
+                let outer: Vec<usize> = self.shape[1..self.shape.len() - 1]
+                    .iter()
+                    .map(|&n| n as usize)
+                    .collect();
+                Ok(Bound::new(py, Array::f32s(values, &outer))?.into_any())
+            }
+            _ => Ok(row[0].into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// All elements in a flat list.
+    fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        match &self.data {
+            Data::F32(x) => PyList::new(py, x),
+            other => PyList::new(py, other.bytes()),
+        }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<puna.Array {} {}>", self.dtype(), self.shape(py)?))
+    }
+
+    /// # Safety
+    /// `view` is the caller's, to be filled; CPython guarantees that.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        // SAFETY: CPython passes null or a `Py_buffer` it owns; exclusive while this runs.
+        let Some(view) = (unsafe { view.as_mut() }) else {
+            return Err(PyBufferError::new_err("no view to fill"));
+        };
+        view.obj = std::ptr::null_mut();
+        if flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
+            return Err(PyBufferError::new_err("this array is read-only"));
+        }
+        let this = slf.get();
+        let wants = |flag: c_int| flags & flag == flag;
+        let bytes = this.data.bytes();
+        view.buf = bytes.as_ptr().cast_mut().cast();
+        view.len = bytes.len() as isize;
+        view.readonly = 1;
+        view.itemsize = this.data.item_bytes();
+        view.format = match wants(ffi::PyBUF_FORMAT) {
+            true => this.data.format().as_ptr().cast_mut(),
+            false => std::ptr::null_mut(),
+        };
+        view.ndim = if wants(ffi::PyBUF_ND) {
+            this.shape.len() as c_int
+        } else {
+            1
+        };
+        view.shape = match wants(ffi::PyBUF_ND) {
+            true => this.shape.as_ptr().cast_mut(),
+            false => std::ptr::null_mut(),
+        };
+        view.strides = match wants(ffi::PyBUF_STRIDES) {
+            true => this.strides_bytes.as_ptr().cast_mut(),
+            false => std::ptr::null_mut(),
+        };
+        view.suboffsets = std::ptr::null_mut();
+        view.internal = std::ptr::null_mut();
+        // What the pointers above point into is frozen, and lives as long as this reference.
+        view.obj = slf.into_any().into_ptr();
+        Ok(())
+    }
+}
+
+/// The rows of f32 arrays one after another; of `n_rows`, if given, the first so many.
+#[pyfunction]
+#[pyo3(signature = (arrays, n_rows=None))]
+pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> crate::error::Result<Array> {
+    let mut values = vec![];
+    let mut total = 0;
+    for array in &arrays {
+        let array = array.get();
+        let rows = array.as_f32s().filter(|_| array.shape.len() == 2);
+        let rows = rows.ok_or_else(|| {
+            crate::error::argument("arrays", array.dtype(), "float32 of two dimensions")
+        })?;
+        values.extend_from_slice(rows);
+        total += array.shape[0] as usize;
+    }
+    let n_keep = n_rows.map_or(total, |n| n.min(total));
+    values.truncate(values.len() / total.max(1) * n_keep);
+    Ok(Array::f32s(values, &[n_keep]))
+}

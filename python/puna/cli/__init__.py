@@ -1,0 +1,61 @@
+"""The command `puna`. A subcommand is a module with `add`, which describes it, and `run`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import puna
+from puna.cli import bench, devices, info, run
+from puna.cli.terminal import fail
+
+COMMANDS = (run, info, bench, devices)
+
+EPILOG = """examples:
+  puna run                                     text from the model that comes with puna
+  puna run -m model.gguf -p "Why is the sky blue?"
+  puna info -m model.gguf                      what is in a file
+  puna bench -m model.gguf -t 4                tokens a second
+  puna devices                                 what there is to compute on
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line; nothing is abbreviated."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> "None":  # type: ignore[override]
+        fail(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+def parser() -> Parser:
+    top = Parser(prog="puna", description="Runs language models from GGUF files.", epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"puna {puna.__version__}")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; answers the exit code: 0, 1 for an error, 2 for a wrong command line."""
+    top = parser()
+    given = top.parse_args(arguments)
+    if given.command is None:
+        top.print_help()
+        return 2
+    try:
+        code = given.run(given)
+        sys.stdout.flush()
+        return int(code or 0)
+    except BrokenPipeError:
+        # The reader has what it wanted; keep the interpreter from flushing into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (puna.PunaError, OSError) as error:
+        return fail(str(error))

@@ -1,0 +1,64 @@
+"""The exceptions of Puna. Each is a `PunaError`, and also the built-in exception that fits.
+
+A message names the thing, the value found and what was expected.
+"""
+
+
+class PunaError(Exception):
+    """Anything that Puna refuses or cannot do."""
+
+
+class ArgumentError(PunaError, ValueError):
+    """An argument outside its range."""
+
+
+class UnknownArgumentError(PunaError, TypeError):
+    """An argument that does not exist; the message says which one may have been meant."""
+
+
+class UnsupportedError(PunaError, ValueError):
+    """Something that exists, but not here: an architecture, a tensor type, an option of llama-cpp-python."""
+
+
+class FileError(PunaError, OSError):
+    """The operating system refused to read or write a file."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """There is no such file."""
+
+
+class FormatError(PunaError, ValueError):
+    """Bytes that are no sound GGUF file, or no sound tensor data."""
+
+
+class ModelError(PunaError, ValueError):
+    """A sound file with a model that is not: tensors missing, sizes that contradict each other."""
+
+
+class ContextError(PunaError, ValueError):
+    """More tokens than the context holds."""
+
+
+class TokenError(PunaError, ValueError):
+    """A token id that the vocabulary does not have."""
+
+
+class TemplateError(PunaError, ValueError):
+    """A chat template that is missing, broken, or refuses the conversation."""
+
+
+class DeviceError(PunaError, RuntimeError):
+    """No GPU where one is asked for, or one that failed."""
+
+
+class OutOfMemory(PunaError, MemoryError):
+    """Too little memory for the weights or the cache."""
+
+
+class Cancelled(PunaError, RuntimeError):
+    """The work was stopped by the caller before it was done."""
+
+
+class ClosedError(PunaError, ValueError):
+    """The model was closed."""

@@ -1,0 +1,163 @@
+"""GGUF files: read and write metadata and tensors.
+
+reader = puna.gguf.Reader("model.gguf")
+reader.metadata["general.architecture"]
+numpy.asarray(reader.tensors["output.weight"].dequantize())
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from puna._native import core
+from puna.arguments import short
+from puna.errors import ArgumentError
+from puna.sources import Source
+
+
+@dataclass(frozen=True)
+class DType:
+    """A tensor type: `n_block` elements take `block_bytes`."""
+
+    name: str
+    id: int
+    n_block: int
+    block_bytes: int
+    can_decode: bool
+    can_encode: bool
+
+
+DTYPES = {row[0]: DType(*row) for row in core.dtypes()}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a file. `shape` is in GGUF's order: the row length comes first; numpy's is the reverse."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    n_bytes: int
+    _file: core.GgufFile
+
+    @property
+    def data(self) -> core.Array:
+        """Its bytes as they are in the file; not copied where the file is mapped."""
+        return self._file.data(self.name)
+
+    def dequantize(self) -> core.Array:
+        """Its values as f32, in numpy's order of dimensions."""
+        return self._file.dequantize(self.name)
+
+
+class Metadata(Mapping[str, Any]):
+    """Keys and values of a file, in its order; a value is converted when it is asked for."""
+
+    def __init__(self, file: core.GgufFile) -> None:
+        self._file = file
+        self._keys = dict.fromkeys(file.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._file.value(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def type(self, key: str) -> str:
+        """GGUF's type of a value: `u32`, `string`, `array of f32`."""
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._file.value_type(key) or ""
+
+
+class Reader:
+    """An opened GGUF file; `source` is a path, bytes, or a file object. Only the header is read."""
+
+    def __init__(self, source: Source, *, mmap: bool = True) -> None:
+        self._file = core.GgufFile(source, mmap=mmap)
+        self.metadata = Metadata(self._file)
+        self.tensors = {
+            name: Tensor(name, dtype, tuple(shape), offset, n_bytes, self._file)
+            for name, dtype, shape, offset, n_bytes in self._file.tensors()
+        }
+
+    @property
+    def version(self) -> int:
+        """Of the format: 1, 2 or 3."""
+        return self._file.version
+
+    @property
+    def alignment(self) -> int:
+        return self._file.alignment
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return self._file.n_bytes
+
+
+class Writer:
+    """A GGUF file in the making. `metadata` may be that of a `Reader`, to begin with."""
+
+    def __init__(self, metadata: Mapping[str, Any] | None = None) -> None:
+        self._core = core.GgufWriter()
+        for key, value in (metadata or {}).items():
+            kind = metadata.type(key) if isinstance(metadata, Metadata) else None
+            self.set(key, value, kind)
+
+    def set(self, key: str, value: object, type: str | None = None) -> Self:
+        """Sets a metadata key. `type` is GGUF's, by default that of the value: bool, string, `u32` (`i32`,
+        `i64`, `u64` where it must be), `f32`, or an array of one of them."""
+        self._core.set(key, value, type or type_of(key, value))
+        return self
+
+    def add_tensor(
+        self, name: str, data: Any, dtype: str | None = None, *, shape: Sequence[int] | None = None
+    ) -> Self:
+        """Adds a tensor: an array of f32 (encoded as `dtype`, by default F32, its shape in numpy's order), or
+        bytes already encoded as `dtype`, with their `shape` in GGUF's order, row length first."""
+        view = memoryview(data)
+        if view.format == "f":
+            blocks = core.encode(view, dtype or "F32")
+            self._core.add_tensor(name, dtype or "F32", list(shape or reversed(view.shape or ())), blocks)
+        elif dtype is None or shape is None:
+            raise ArgumentError(f"add_tensor({name!r}): bytes, expected dtype and shape with them")
+        else:
+            self._core.add_tensor(name, dtype, list(shape), view.tobytes())
+        return self
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes the file beside `path`, then puts it there: nobody sees half a file."""
+        self._core.write(path)
+
+    def to_bytes(self) -> bytes:
+        return self._core.to_bytes()
+
+
+def type_of(key: str, value: object) -> str:
+    """The GGUF type that holds `value`."""
+    if isinstance(value, (list, tuple)):
+        kinds = {type_of(key, item) for item in value} or {"i32"}
+        if len(kinds) > 1:
+            widest = [kind for kind in ("f32", "u64", "i64") if kind in kinds]
+            kinds = {widest[0] if widest else "i32"}
+        return f"array of {kinds.pop()}"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (str, bytes)):
+        return "string"
+    if isinstance(value, float):
+        return "f32"
+    if isinstance(value, int):
+        fits = (("u32", 0, 2**32), ("i32", -(2**31), 0), ("i64", -(2**63), 0), ("u64", 0, 2**64))
+        for kind, least, end in fits:
+            if least <= value < end:
+                return kind
+    raise ArgumentError(f"{key} = {short(value)}, expected a bool, int, float, str, bytes, or a list of them")

@@ -1,0 +1,73 @@
+"""What a model is opened with, checked: the arguments of `Llama` as the core takes them."""
+
+import random
+from typing import Any
+
+from puna.arguments import integer, number, short
+from puna.errors import ArgumentError
+
+# llama.cpp's number for "another seed each time".
+RANDOM_SEED = 0xFFFFFFFF
+
+# Types of the K/V cache by ggml's ids, as llama-cpp-python takes them, and by name.
+KV_TYPES = {None: "f16", 0: "f32", 1: "f16", "f32": "f32", "f16": "f16"}
+
+
+def session_options(
+    *,
+    n_gpu_layers: int,
+    n_ctx: int,
+    n_batch: int,
+    n_ubatch: int | None,
+    n_seq_max: int,
+    n_threads: int | None,
+    n_threads_batch: int | None,
+    rope_freq_base: float,
+    rope_freq_scale: float,
+    logits_all: bool,
+    type_k: int | str | None,
+    type_v: int | str | None,
+) -> dict[str, Any]:
+    """The arguments of `Llama` as the core takes them."""
+    if n_threads_batch not in (None, n_threads):
+        expected = f"n_threads = {n_threads} or None: prompt and generation run on the same threads"
+        raise ArgumentError(f"n_threads_batch = {short(n_threads_batch)}, expected {expected}")
+    batch = integer("n_batch", n_batch, 1)
+    if n_ubatch is not None:  # llama.cpp's name for the most tokens that are evaluated at once
+        batch = min(batch, integer("n_ubatch", n_ubatch, 1))
+    return {
+        "n_gpu_layers": integer("n_gpu_layers", n_gpu_layers, -1),
+        "n_ctx": integer("n_ctx", n_ctx, 0),
+        "n_batch": batch,
+        "n_seq_max": integer("n_seq_max", n_seq_max, 1),
+        "n_threads": None if n_threads is None else integer("n_threads", n_threads, 1, 1024),
+        "rope_freq_base": number("rope_freq_base", rope_freq_base) or None,
+        "rope_freq_scale": number("rope_freq_scale", rope_freq_scale) or None,
+        "logits_all": bool(logits_all),
+        "type_k": kv_type("type_k", type_k),
+        "type_v": kv_type("type_v", type_v),
+    }
+
+
+def kv_type(name: str, value: int | str | None) -> str:
+    if value not in KV_TYPES:
+        raise ArgumentError(f"{name} = {short(value)}, expected 'f16' (1) or 'f32' (0)")
+    return KV_TYPES[value]
+
+
+class Seeds:
+    """Seeds of completions: each drawn from the model's own, or random like it."""
+
+    def __init__(self, seed: int) -> None:
+        self.set(seed)
+
+    def set(self, seed: int) -> None:
+        self._random = (
+            None if seed in (-1, RANDOM_SEED) else random.Random(integer("seed", seed, 0, RANDOM_SEED))
+        )
+
+    def next(self, seed: int | None) -> int | None:
+        """The seed of the next completion; `None` = another one each time."""
+        if seed is not None:
+            return None if seed in (-1, RANDOM_SEED) else integer("seed", seed, 0, RANDOM_SEED)
+        return None if self._random is None else self._random.getrandbits(32)

@@ -1,0 +1,63 @@
+"""Where a model comes from: a path, bytes, a file object; in a browser also a URL or a `Blob`."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from puna.errors import ArgumentError, UnsupportedError
+
+IN_BROWSER = sys.platform == "emscripten"
+
+
+class File(Protocol):
+    """What is asked of a file object."""
+
+    def read(self, n: int, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | File
+Progress: TypeAlias = Callable[[int, int], object]
+
+
+def is_source(thing: object) -> bool:
+    if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview)):
+        return True
+    return hasattr(thing, "read") and hasattr(thing, "seek")
+
+
+def name_of(source: object) -> str:
+    """What responses call the model: its path, or what kind of thing it is."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else type(source).__name__
+
+
+def bundled() -> Path:
+    """The tiny model that comes with the package."""
+    found = sorted((Path(__file__).parent / "models").glob("*.gguf"))
+    if not found:
+        raise UnsupportedError(
+            "this build of puna comes without a bundled model, expected one in puna/models"
+        )
+    return found[0]
+
+
+async def open_async(source: Any, progress: Progress | None) -> Any:
+    """`source` as the core takes it: what must be fetched is fetched first.
+
+    In a browser tab a URL, a `Blob`, a `File` and an `ArrayBuffer` are taken too; their bytes stay in
+    JavaScript's memory and come over piece by piece, so that the weights never exist twice.
+    """
+    if not IN_BROWSER:
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            expected = "a file; URLs are fetched in a browser tab only"
+            raise ArgumentError(f"model_path = {source!r}, expected {expected}")
+        return source
+    from puna import browser
+
+    return await browser.open_source(source, progress)

@@ -1,0 +1,73 @@
+"""`Tokenizer`: text to token ids and back."""
+
+from collections.abc import Sequence
+from os import PathLike
+
+from puna._native import core
+from puna.sources import File
+
+
+class Tokenizer:
+    """The tokenizer of a model.
+
+    `source` is a GGUF file (path, bytes, or file object), of which only the header is read.
+    """
+
+    def __init__(self, source: "str | PathLike[str] | bytes | File | core.Tokenizer") -> None:
+        self._core = source if isinstance(source, core.Tokenizer) else core.Model(source).tokenizer
+
+    def encode(self, text: str | bytes, *, add_bos: bool = True, special: bool = False) -> list[int]:
+        """The tokens of `text`: with BOS (and EOS) where the model wants them, unless `add_bos` is off;
+        `special` reads the texts of control tokens (`<|im_end|>`) as those tokens."""
+        data = text.encode() if isinstance(text, str) else bytes(text)
+        return self._core.encode(data, add_special=add_bos, parse_special=special)
+
+    def decode(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """The text of `tokens`; bytes that are no character become U+FFFD. `special` shows control tokens."""
+        return self.decode_bytes(tokens, special=special).decode(errors="replace")
+
+    def decode_bytes(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """The same, as it is."""
+        return self._core.decode(tokens, special=special)
+
+    def join(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """The bytes of each token in a row; of the blank that a vocabulary puts before a text, the one after
+        BOS is taken off."""
+        text = b"".join(self._core.token_bytes(token, special=special) for token in tokens)
+        return text[1:] if tokens and tokens[0] == self.bos and text[:1] == b" " else text
+
+    def piece(self, token: int, *, special: bool = False) -> str:
+        """The text of one token within a text; empty where its bytes are no whole character."""
+        return self._core.token_bytes(token, special=special).decode(errors="ignore")
+
+    def text(self, token: int | None) -> str:
+        """A token as the file writes it (`▁the`, `<0x0A>`); empty for `None`."""
+        return "" if token is None else self._core.token_text(token).decode(errors="replace")
+
+    def is_eog(self, token: int) -> bool:
+        """Whether a generation ends with this token."""
+        return self._core.is_eog(token)
+
+    def special(self, role: str) -> int | None:
+        """The token of a role: `bos eos unk sep pad eot eom`."""
+        return self._core.special(role)
+
+    @property
+    def bos(self) -> int | None:
+        return self._core.special("bos")
+
+    @property
+    def eos(self) -> int | None:
+        return self._core.special("eos")
+
+    @property
+    def n_vocab(self) -> int:
+        return self._core.n_vocab
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether `encode` puts BOS before a text."""
+        return self._core.add_bos
+
+    def __len__(self) -> int:
+        return self.n_vocab
