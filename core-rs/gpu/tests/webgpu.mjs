@@ -55,11 +55,25 @@ async function replay(name) {
   return `${name}: ${compared} reads equal on ${about.name}, ${ms} ms`;
 }
 
+/** Runs in the page: every variant through the browser's own compiler. */
+async function compile() {
+  const { openDevice } = await import("/webgpu.js");
+  const device = await openDevice();
+  const shaders = await (await fetch("/shaders.json")).json();
+  for (const [name, code] of shaders) {
+    const { messages } = await device.createShaderModule({ code }).getCompilationInfo();
+    const errors = messages.filter((m) => m.type === "error");
+    if (errors.length) throw new Error(`${name}:${errors[0].lineNum}: ${errors[0].message}`);
+  }
+  device.destroy();
+  return `${shaders.length} shaders compile`;
+}
+
 function serve() {
   const types = { js: "text/javascript", json: "application/json", bin: "application/octet-stream" };
   const server = createServer((request, response) => {
     const name = request.url.slice(1);
-    if (name === "") return response.setHeader("content-type", "text/html").end("<!doctype html>");
+    if (name === "" || name === "favicon.ico") return response.setHeader("content-type", "text/html").end("<!doctype html>");
     const path = name === "webgpu.js" ? join(root, "wasm/webgpu.js") : join(folder, name);
     response.setHeader("content-type", types[name.split(".").pop()] ?? "text/plain");
     try {
@@ -88,7 +102,8 @@ try {
   const page = await browser.newPage();
   page.on("console", (message) => console.log(message.text()));
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
-  const names = readdirSync(folder).filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -5));
+  console.log(await page.evaluate(compile));
+  const names = readdirSync(folder).filter((f) => f.endsWith(".bin")).map((f) => f.slice(0, -4));
   for (const name of names) console.log(await page.evaluate(replay, name));
 } finally {
   await browser.close();

@@ -180,6 +180,11 @@ fn webgpu_js_replays_a_recorded_model_in_chromium() {
         std::fs::write(folder.join(format!("{name}.json")), case.to_string()).expect("writes");
         std::fs::write(folder.join(format!("{name}.bin")), bytes).expect("writes");
     }
+    // Every shader, since Chromium's compiler refuses some things that naga takes.
+    let shaders: Vec<Value> = wgpu_shaders::variants()
+        .map(|v| json!([v.name, wgpu_shaders::source(v.name)]))
+        .collect();
+    std::fs::write(folder.join("shaders.json"), json!(shaders).to_string()).expect("writes");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/webgpu.mjs");
     let node = std::env::var("PUNA_NODE").unwrap_or_else(|_| "node".into());
     let ran = Command::new(node).arg(script).arg(&folder).output();

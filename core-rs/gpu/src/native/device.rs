@@ -101,7 +101,7 @@ fn info(adapter: &wgpu::Adapter) -> DeviceInfo {
             .to_string(),
         kind: kind(about.device_type),
         limits: DeviceLimits {
-            max_binding: limits.max_storage_buffer_binding_size.into(),
+            max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
         },
         f16: features.contains(wgpu::Features::SHADER_F16),

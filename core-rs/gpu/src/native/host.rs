@@ -213,7 +213,7 @@ impl NativeHost {
     fn check_range(&self, buffer: usize, offset: u64, n_bytes: u64) -> Result<()> {
         let end = offset.checked_add(n_bytes);
         let size = self.sizes.get(buffer).copied().unwrap_or(0);
-        if end.is_none_or(|end| end > size) || offset % 4 != 0 || n_bytes % 4 != 0 {
+        if end.is_none_or(|end| end > size) || !(offset | n_bytes).is_multiple_of(4) {
             return Err(device_error(format!(
                 "bytes {offset} + {n_bytes} of buffer {buffer}, which has {size}"
             )));

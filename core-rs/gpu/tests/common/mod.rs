@@ -269,7 +269,7 @@ impl Shape {
             n_head: self.n_head,
             scale: 1.0 / (self.head_dim as f32).sqrt(),
             softcap: self.gemma.then_some(50.0),
-            window: (self.gemma && i % 2 == 0).then_some(4),
+            window: (self.gemma && i.is_multiple_of(2)).then_some(4),
         };
         let y = b.attention(&name("attn"), q, layer, heads);
         let out = self.matrix(b, &name("attn_output"), n_q, self.n_embd);
