@@ -146,28 +146,28 @@ const ROUND: f32 = 12_582_912.0;
 #[inline(always)]
 pub(crate) fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) {
     for (b, x) in x.as_chunks::<SUB>().0.iter().enumerate() {
-        let mut max = 0.0f32;
-        let mut broken = 0.0f32;
-        for &x in x {
-            let a = x.abs();
-            max = if a > max { a } else { max };
-            broken += x * 0.0;
-        }
+        // As integers sizes compare in any order, so this loop becomes vectors; NaN and infinity
+        // are the largest.
+        let max = x.iter().fold(0, |m, x| m.max(x.to_bits() & 0x7fff_ffff));
+        let max = f32::from_bits(max);
         let d = max / 127.0;
         let usable = d >= f32::MIN_POSITIVE;
         let inverse = if usable { 127.0 / max } else { 0.0 };
-        let d = if usable { d } else { 0.0 } + broken;
+        let d = if usable { d } else { 0.0 } + max * 0.0;
         let q = &mut out.q[(b * size + t) * SUB..][..SUB];
-        let mut halves = [0i32; 2];
-        for (h, half) in halves.iter_mut().enumerate() {
-            let mut sum = 0i32;
-            for i in 16 * h..16 * h + 16 {
-                let code = (x[i] * inverse + ROUND).to_bits() as i8;
-                q[i] = code;
-                sum += i32::from(code);
-            }
-            *half = sum;
+        // The integers plus `ROUND`'s bits; summed as they are, since sums of bytes do not become
+        // vectors.
+        let mut rounded = [0i32; SUB];
+        for (r, x) in rounded.iter_mut().zip(x) {
+            *r = (x * inverse + ROUND).to_bits() as i32;
         }
+        for (q, r) in q.iter_mut().zip(&rounded) {
+            *q = *r as i8;
+        }
+        let (low, high) = rounded.split_at(SUB / 2);
+        let bits = (SUB as i32 / 2).wrapping_mul(ROUND.to_bits() as i32);
+        let halves =
+            [low, high].map(|r| r.iter().fold(0i32, |s, &r| s.wrapping_add(r)).wrapping_sub(bits));
         let sum = halves[0] + halves[1];
         out.d[b * size + t] = d;
         out.sums[b * size + t] = d * sum as f32;

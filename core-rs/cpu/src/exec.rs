@@ -288,11 +288,22 @@ impl Executor for Cpu {
         }
         let n_workers = self.pool.n_workers();
         let cancel = Arc::clone(&self.cancel);
-        let run = Run::new(Arc::clone(&self.core), batch.clone(), n_workers, cancel);
+        // The rows handed in lie in their arena by now, and they are large.
+        let batch = Batch {
+            tokens: batch.tokens.clone(),
+            input: None,
+            pos: batch.pos.clone(),
+            seq: batch.seq.clone(),
+            cells: batch.cells.clone(),
+            outputs: batch.outputs.clone(),
+            cache: batch.cache.clone(),
+        };
+        let n = (batch.outputs.len(), batch.n_tokens());
+        let run = Run::new(Arc::clone(&self.core), batch, n_workers, cancel);
         let run = Arc::new(run);
         self.pool.run(&run)?;
         run.outcome()?;
-        (self.n_outputs, self.n_tokens) = (batch.outputs.len(), batch.n_tokens());
+        (self.n_outputs, self.n_tokens) = n;
         Ok(())
     }
 
