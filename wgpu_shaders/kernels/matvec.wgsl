@@ -23,15 +23,13 @@ const PAD = 65u;
 var<workgroup> tile: array<vec4<f32>, 520>; // [8][PAD]
 var<workgroup> partial: array<f32, 1024>; // [ROWS][256]
 
-// One group of four activations, zero behind the end of the row.
+// One group of four activations, zero behind the end of the row. A loop, because compilers take
+// long over four copies of the norm.
 fn quad(t: u32, i: u32) -> vec4<f32> {
     var v = vec4<f32>(0.0);
-    if (i + 3u < p.n_in) {
-        return vec4<f32>(n_at(t, i), n_at(t, i + 1u), n_at(t, i + 2u), n_at(t, i + 3u));
+    for (var j = 0u; j < 4u; j++) {
+        if (i + j < p.n_in) { v[j] = n_at(t, i + j); }
     }
-    if (i < p.n_in) { v.x = n_at(t, i); }
-    if (i + 1u < p.n_in) { v.y = n_at(t, i + 1u); }
-    if (i + 2u < p.n_in) { v.z = n_at(t, i + 2u); }
     return v;
 }
 
