@@ -147,6 +147,8 @@ fn greedy_heeds_bias_and_penalties() {
         ..SamplerParams::default()
     };
     let mut greedy = sampler(params, 4);
+    // The largest logit alone does not tell: who computes logits must hand all of them over.
+    assert!(!greedy.is_greedy());
     let logits = [1.0, 3.0, 2.0, 9.0];
     assert_eq!(greedy.sample(&logits).expect("good logits"), 1);
     greedy.accept(1);

@@ -92,9 +92,11 @@ impl Sampler {
         self.stages.iter_mut().for_each(|s| s.reset());
     }
 
-    /// Whether the most likely token is always taken.
+    /// Whether the next choice is the token of the largest logit as the model gives it: nothing is
+    /// drawn, and no bias, penalty or other stage changes the order.
     pub fn is_greedy(&self) -> bool {
-        self.is_greedy
+        let keeps_best = |stage: &Box<dyn Stage>| stage.role() != Role::General;
+        self.is_greedy && self.stages.iter().all(keeps_best)
     }
 
     fn draw(&mut self, candidates: &mut Candidates) -> Result<u32> {
