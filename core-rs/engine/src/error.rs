@@ -24,6 +24,12 @@ pub enum Error {
         free: usize,
         n_ctx: usize,
     },
+    /// More memory than the system gives.
+    #[error(
+        "not enough memory: {n_bytes} bytes for the model's weights and a cache of n_ctx = {n_ctx} \
+         tokens; expected a smaller n_ctx or model"
+    )]
+    Memory { n_bytes: u64, n_ctx: usize },
     #[error("token id {id}, expected 0 to {}", n_vocab - 1)]
     Token { id: u32, n_vocab: usize },
     #[error(transparent)]

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use puna_cpu::{Cpu, CpuOptions};
 use puna_format::{Gguf, Source};
 use puna_graph::batch::MAX_SEQUENCES;
-use puna_graph::{Executor, Graph, KvDType, Plan, Tensor, WeightId};
+use puna_graph::{Cell, Executor, Graph, KvDType, KvLayer, Plan, Tensor, Weight, WeightId};
 use puna_model::{Hparams, Options};
 use puna_text::Tokenizer;
 
@@ -223,6 +223,7 @@ fn executor(
         n => (n as usize).min(n_layer),
     };
     if on_gpu == 0 {
+        check_room(graph, options)?;
         return cpu(plan(graph), options);
     }
     let gpu = gpu.ok_or_else(|| {
@@ -243,6 +244,26 @@ fn executor(
         gpu(plan(&second), options)?,
     );
     Ok(Box::new(split))
+}
+
+/// Asks the system for what weights and cache will take, and gives it back: a failed allocation
+/// later would end the process, in a tab the whole interpreter.
+fn check_room(graph: &Graph, options: &SessionOptions) -> Result<()> {
+    let (k, v) = (options.type_k.n_bytes(), options.type_v.n_bytes());
+    let per_cell = |kv: &KvLayer| kv.n_head_kv * (kv.dim_k * k + kv.dim_v * v);
+    let cell = graph.kv.iter().map(per_cell).sum::<usize>() + size_of::<Cell>();
+    let weight = |w: &Weight| Ok::<_, Error>((w.dtype.row_bytes(w.n_in())? * w.n_out()) as u64);
+    let weights: u64 = graph.weights.iter().map(weight).sum::<Result<_>>()?;
+    let n_bytes = weights.saturating_add((options.n_ctx as u64).saturating_mul(cell as u64));
+    let fits =
+        usize::try_from(n_bytes).is_ok_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok());
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Memory {
+            n_bytes,
+            n_ctx: options.n_ctx,
+        }),
+    }
 }
 
 fn cpu(plan: Plan, options: &SessionOptions) -> Result<Box<dyn Executor>> {

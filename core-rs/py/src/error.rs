@@ -62,6 +62,7 @@ impl From<Engine> for Error {
             Engine::PromptTooLong { .. } | Engine::CacheFull { .. } => {
                 python::ContextError::new_err(message)
             }
+            Engine::Memory { .. } => python::OutOfMemory::new_err(message),
             Engine::Token { .. } => python::TokenError::new_err(message),
             Engine::Format(e) => format(e, message),
             Engine::Model(e) => model(e, message),
