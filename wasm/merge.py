@@ -1,4 +1,5 @@
-"""merge.py SIMD128.whl RELAXED.whl OUT: one wheel from two, with both builds of the module in it.
+"""merge.py SIMD128.whl RELAXED.whl OUT: one wheel from two, with both builds of the module in it,
+and with what only a tab needs: the GPU's driver in JavaScript.
 
 The second module is not named `.so`: Pyodide compiles every `.so` of a wheel when the wheel is
 loaded, which costs time and, on an engine without relaxed SIMD, prints an error.
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 RELAXED_NAME = "puna/_core_relaxed.bin"
+WEBGPU_NAME = "puna/webgpu.js"
 
 
 def module_name(wheel: zipfile.ZipFile) -> str:
@@ -36,18 +38,21 @@ def merge(simd128: Path, relaxed: Path, out: Path) -> Path:
         zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as wheel,
     ):
         module_name(base)
-        second = other.read(module_name(other))
+        webgpu = Path(__file__).with_name("webgpu.js").read_bytes()
+        added = {RELAXED_NAME: other.read(module_name(other)), WEBGPU_NAME: webgpu}
         for info in base.infolist():
             data = base.read(info)
             if info.filename.endswith(".dist-info/RECORD"):
                 # RECORD closes an archive, as the specification recommends.
-                last, record = info, data.decode() + record_line(RELAXED_NAME, second)
+                lines = (record_line(name, data) for name, data in added.items())
+                last, record = info, data.decode() + "".join(lines)
             elif not info.is_dir():
                 wheel.writestr(info, data, zipfile.ZIP_DEFLATED, 9)
         # The date of every wheel that maturin builds: the same input gives the same file.
-        name = zipfile.ZipInfo(RELAXED_NAME, last.date_time)
-        name.external_attr = 0o100644 << 16
-        wheel.writestr(name, second, zipfile.ZIP_DEFLATED, 9)
+        for name, data in added.items():
+            info = zipfile.ZipInfo(name, last.date_time)
+            info.external_attr = 0o100644 << 16
+            wheel.writestr(info, data, zipfile.ZIP_DEFLATED, 9)
         wheel.writestr(last, record, zipfile.ZIP_DEFLATED, 9)
     return part.replace(path)
 
