@@ -74,12 +74,12 @@ def leb(value: int) -> bytes:
 
 def has_relaxed_simd() -> bool:
     """Whether this engine accepts relaxed SIMD and computes it correctly."""
-    from js import Uint8Array, WebAssembly
+    from js import Uint8Array, WebAssembly  # type: ignore[import-not-found]
 
     code = Uint8Array.new(probe())
     if not WebAssembly.validate(code):
         return False
-    return WebAssembly.Instance.new(WebAssembly.Module.new(code)).exports.f() == 1
+    return bool(WebAssembly.Instance.new(WebAssembly.Module.new(code)).exports.f() == 1)
 
 
 def use_relaxed() -> bool:

@@ -129,11 +129,12 @@ class Gpu:
     A host serves one executor; `ready` is awaited whenever a reading is not there yet.
     """
 
-    def __init__(self, host: Any) -> None:
-        self._host = host
-        self.name: str = host.name
-        self.max_binding = int(host.maxBinding)
-        self.max_buffer = int(host.maxBuffer)
+    def __init__(self, module: Any, device: Any) -> None:
+        self._device = device
+        self._host = module.createHost(device)
+        self.name: str = self._host.name
+        self.max_binding = int(self._host.limits.max_binding)
+        self.max_buffer = int(self._host.limits.max_buffer)
 
     def create(self, program: str) -> None:
         self._host.create(program)
@@ -142,15 +143,25 @@ class Gpu:
         self._host.write(buffer, offset, to_js(data))
 
     def submit(self, list_: int, grids: bytes) -> None:
-        self._host.submit(list_, to_js(grids))
+        self._host.submit(list_, js.Uint32Array.new(to_js(grids).buffer))
 
     def read(self, buffer: int, offset: int, n_bytes: int) -> bytes | None:
         found = self._host.read(buffer, offset, n_bytes)
-        return None if found is None else found.to_bytes()
+        # JavaScript's null is neither None nor a proxy.
+        return found.to_bytes() if isinstance(found, JsProxy) else None
 
     async def ready(self) -> None:
-        """The readings asked for have come."""
-        await self._host.ready()
+        """The readings asked for have come; the first thing that went wrong is an error."""
+        try:
+            await self._host.ready()
+        except JsException as error:
+            raise DeviceError(str(error)) from error
+
+    def close(self, *, device: bool = True) -> None:
+        """Frees the buffers, and the device where nothing else uses it."""
+        self._host.close()
+        if device:
+            self._device.destroy()
 
 
 async def open_gpu() -> Gpu:
@@ -166,9 +177,10 @@ async def open_gpu() -> Gpu:
     try:
         device = await module.openDevice()
     except JsException as error:
-        raise DeviceError(f"WebGPU: {error}, expected a device") from error
-    probe = Gpu(device.host())
+        raise DeviceError(f"n_gpu_layers: {error}") from error
+    probe = Gpu(module, device)
     check = core.GpuCheck(probe)
     while not check.poll():
         await probe.ready()
-    return Gpu(device.host())
+    probe.close(device=False)
+    return Gpu(module, device)

@@ -19,7 +19,7 @@ class Device:
 def devices() -> list[Device]:
     """The CPU, then the GPUs; the first of them is the one that `n_gpu_layers` takes (another by a part
     of its name in the environment variable PUNA_GPU_DEVICE)."""
-    found = [named(facts) for facts in core.devices()]
+    found = [cpu(), *(Device("gpu", facts.pop("name"), facts) for facts in core.gpus())]
     if IN_BROWSER:
         from puna import browser
 
@@ -27,7 +27,6 @@ def devices() -> list[Device]:
     return found
 
 
-def named(facts: dict[str, Any]) -> Device:
-    kind = facts.pop("type")
-    name = f"cpu {facts['isa']}" if kind == "cpu" else facts.pop("name")
-    return Device(kind, name, facts)
+def cpu() -> Device:
+    facts = core.cpu()
+    return Device("cpu", f"cpu {facts['isa']}", facts)

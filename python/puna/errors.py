@@ -21,7 +21,11 @@ class UnsupportedError(PunaError, ValueError):
 
 
 class FileError(PunaError, OSError):
-    """The operating system refused to read or write a file."""
+    """The operating system refused to read or write a file; `errno` and `filename` say more."""
+
+    def __str__(self) -> str:
+        # OSError would write errno and filename instead of the message, which has both.
+        return str(self.args[0]) if self.args else ""
 
 
 class MissingFileError(FileError, FileNotFoundError):

@@ -105,6 +105,8 @@ class Evaluation:
         self._rows = []
         if self._open_session is not None:
             self._open_session.close()
+        if self._host is not None:
+            self._host.close()
 
     def __enter__(self) -> Self:
         return self

@@ -32,7 +32,8 @@ class Llama(Evaluation):
 
     Arguments, results and defaults are those of `llama_cpp.Llama`; what it has and Puna has not is
     refused by name. Different: `verbose` is off by default; `n_threads=None` takes every core.
-    Beyond it: `model_path` may be bytes or a file object; `n_seq_max` completions run at once, more
+    Beyond it: `model_path` may be bytes or a file object, and is the bundled tiny model where it is left
+    out; `n_seq_max` completions run at once, more
     wait; `progress(bytes done, bytes in all)` hears how far loading is, and may answer `False` to stop.
 
     Threads and tasks may share a `Llama`. It is freed by `close()`, or at the end of `with`.
@@ -40,7 +41,7 @@ class Llama(Evaluation):
 
     def __init__(
         self,
-        model_path: Source,
+        model_path: Source | None = None,
         *,
         n_gpu_layers: int = 0,
         vocab_only: bool = False,
@@ -80,6 +81,7 @@ class Llama(Evaluation):
             type_v=type_v,
         )
         started = time.perf_counter()
+        model_path = sources.bundled() if model_path is None else model_path
         self.model_path = sources.name_of(model_path)
         self.chat_format = chat_format
         self.verbose = verbose
@@ -98,7 +100,9 @@ class Llama(Evaluation):
         self._say(f"{self.model_path}: loaded in {self.load_s * 1000:.0f} ms, {self.device}")
 
     @classmethod
-    async def aload(cls, model_path: Any, *, progress: Progress | None = None, **options: Any) -> "Llama":
+    async def aload(
+        cls, model_path: Any = None, *, progress: Progress | None = None, **options: Any
+    ) -> "Llama":
         """Opens a model without blocking the event loop.
 
         Natively loading runs in a thread. In a browser tab `model_path` may also be a URL, a `Blob` or an
@@ -112,7 +116,7 @@ class Llama(Evaluation):
 
             options["_host"] = await browser.open_gpu()
         llm = cls(source, progress=progress if source is model_path else None, **options)
-        if source is not model_path:
+        if source is not model_path and hasattr(source, "close"):
             source.close()  # the weights are in the session now
         return llm
 

@@ -6,21 +6,24 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::error::Result;
 
-/// The CPU, then every GPU that the native executor can use, each a dict.
+/// The CPU: instruction set in use, those available, threads.
 #[pyfunction]
-pub fn devices(py: Python<'_>) -> Result<Bound<'_, PyList>> {
-    let list = PyList::empty(py);
+pub fn cpu(py: Python<'_>) -> Result<Bound<'_, PyDict>> {
     let names = |isas: Vec<Isa>| isas.into_iter().map(Isa::name).collect::<Vec<_>>();
     let cpu = PyDict::new(py);
-    cpu.set_item("type", "cpu")?;
     cpu.set_item("isa", Isa::from_env()?.name())?;
     cpu.set_item("isas", names(Isa::available()))?;
     cpu.set_item("threads", n_threads())?;
-    list.append(cpu)?;
+    Ok(cpu)
+}
+
+/// Every GPU that the native executor can use, the one it takes first.
+#[pyfunction]
+pub fn gpus(py: Python<'_>) -> Result<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
     #[cfg(feature = "wgpu")]
     for gpu in py.detach(puna_gpu::devices) {
         let dict = PyDict::new(py);
-        dict.set_item("type", "gpu")?;
         dict.set_item("name", gpu.name)?;
         dict.set_item("backend", gpu.backend)?;
         dict.set_item("driver", gpu.driver)?;

@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use super::build::{_panic, build_info, version};
     #[pymodule_export]
-    use super::devices::devices;
+    use super::devices::{cpu, gpus};
     #[pymodule_export]
     use super::gguf::{GgufFile, GgufWriter};
     #[pymodule_export]

@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     with load(given, max(given.n_prompt, given.n_gen, 1)) as llm:
         result = puna.bench.run(llm, given.n_prompt, given.n_gen, given.repetitions)
-        cpu = next(d for d in core.devices() if d["type"] == "cpu")
+        cpu = core.cpu()
         result |= {
             "cpu": cpu["isa"],
             "threads": given.threads or cpu["threads"],

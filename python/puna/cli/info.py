@@ -100,7 +100,7 @@ def print_table(table: dict[str, Any]) -> None:
     for key, value in table.items():
         if isinstance(value, list) and value and value.count(value[0]) == len(value):
             value = f"{value[0]} in each of {len(value)} layers" if len(value) > 1 else value[0]
-        print(f"  {key:{width}}  {value!r}" if isinstance(value, str) else f"  {key:{width}}  {value}")
+        print(f"  {key:{width}}  {value}")
 
 
 def size(n_bytes: int) -> str:

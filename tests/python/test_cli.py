@@ -1,0 +1,164 @@
+"""The command `puna`, in this process: what it prints and how it exits."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from puna.cli import main
+
+
+@pytest.fixture
+def path(tiny, tmp_path):
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny)
+    return str(path)
+
+
+def test_run_prints_text_and_its_speed_apart(stories, capsys):
+    assert main(["run", "-m", str(stories), "-p", "Once upon a time", "-n", "12", "--temp", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "Once upon a time, there was a little girl named Lily. She\n"
+    assert "load " in err
+    assert "prompt 5 tokens" in err
+    assert "generated 12 tokens" in err
+    assert " t/s | cpu " in err
+
+
+def test_run_takes_words_and_files(stories, tmp_path, capsys):
+    (tmp_path / "prompt.txt").write_text("Once upon a time\n")
+    shared = ["-m", str(stories), "-n", "3", "--temp", "0"]
+    assert main(["run", *shared, "Once", "upon", "a", "time"]) == 0
+    assert main(["run", *shared, "-f", str(tmp_path / "prompt.txt")]) == 0
+    assert capsys.readouterr().out == "Once upon a time, there was\n" * 2
+
+
+def test_run_stops_at_a_text(stories, capsys):
+    assert main(["run", "-m", str(stories), "-p", "Once upon a time", "--temp", "0", "-r", "girl"]) == 0
+    assert capsys.readouterr().out == "Once upon a time, there was a little \n"
+
+
+def test_run_without_a_model_runs_the_bundled_one(bundled, capsys):
+    assert main(["run", "-n", "12"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out) > 5
+    assert "generated" in err
+
+
+def test_run_applies_the_chat_template_unless_told_not_to(bundled, capsys):
+    prompt = ["run", "-p", "Hello", "-n", "4", "--temp", "0"]
+    assert main(prompt) == 0
+    chat = capsys.readouterr().out
+    assert main([*prompt, "-no-cnv"]) == 0
+    assert capsys.readouterr().out.startswith("Hello")
+    assert not chat.startswith("Hello,")
+
+
+def test_a_seed_repeats_a_text(path, capsys):
+    for seed in ("5", "5", "6"):
+        assert main(["run", "-m", path, "-s", seed, "-n", "20", "--temp", "2", "ab"]) == 0
+    assert len({*capsys.readouterr().out.split("\n")[:3]}) <= 3
+
+
+def test_info_tells_the_facts(path, capsys):
+    assert main(["info", path, "--json", "--tensors"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["gguf_version"] == 3
+    assert facts["model"]["arch"] == "llama"
+    assert facts["types"].keys() == {"F32"}
+    assert facts["n_tensors"] == len(facts["tensors"])
+    assert main(["info", "-m", path]) == 0
+    text = capsys.readouterr().out
+    assert "GGUF v3" in text
+    assert "llama.block_count" in text
+
+
+def test_info_tells_what_cannot_be_run(golden, tmp_path, capsys):
+    import puna
+
+    path = tmp_path / "other.gguf"
+    writer = puna.gguf.Writer({"general.architecture": "other"})
+    writer.write(path)
+    assert main(["info", str(path)]) == 0
+    assert "error" in capsys.readouterr().out
+
+
+def test_bench_prints_a_table_and_json(path, capsys):
+    asked = ["bench", "-m", path, "-p", "16", "-n", "4", "-r", "2", "-t", "1"]
+    assert main(asked) == 0
+    cells = [[cell.strip() for cell in row.split("|")] for row in capsys.readouterr().out.splitlines()]
+    assert [row[5] for row in cells[2:]] == ["pp16", "tg4"]
+    assert main([*asked, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["pp"] == max(result["pp_all"]) > 0
+    assert result["tg"] == max(result["tg_all"]) > 0
+    assert len(result["pp_all"]) == 2
+    assert result.keys() >= {"model", "device", "threads", "cpu", "n_prompt", "n_gen", "load_ms"}
+
+
+def test_bench_leaves_out_what_is_not_asked_for(path, capsys):
+    assert main(["bench", "-m", path, "-p", "0", "-n", "2", "-r", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pp"] is None
+
+
+def test_devices_begin_with_the_cpu(capsys):
+    assert main(["devices", "--json"]) == 0
+    cpu = json.loads(capsys.readouterr().out)[0]
+    assert cpu["type"] == "cpu"
+    assert cpu["detail"]["isa"] in cpu["detail"]["isas"]
+    assert main(["devices"]) == 0
+    assert capsys.readouterr().out.startswith("cpu  cpu ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["run", "-m", "nothing.gguf"], 1, "nothing.gguf"),
+        (["run", "--temperatur", "1"], 2, "unrecognized arguments: --temperatur"),
+        (["run", "-n", "few"], 2, "'few', expected a whole number, -1 or more"),
+        (["run", "-p", "a", "b"], 1, "prompts by -p and words, expected one"),
+        (["sing"], 2, "invalid choice: 'sing'"),
+        (["bench", "-r", "0"], 2, "'0', expected a whole number, 1 or more"),
+    ],
+)
+def test_a_wrong_command_is_one_line(arguments, code, says, capsys):
+    try:
+        found = main(arguments)
+    except SystemExit as end:
+        found = end.code
+    assert found == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("puna: error: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+@pytest.mark.parametrize("command", ["run", "info", "bench", "devices"])
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: puna " + command in text
+    assert "examples:" in text or command == "devices"
+
+
+def test_no_colour_where_nobody_looks(path, capsys):
+    main(["run", "-m", path, "-n", "1", "a"])
+    main(["run", "-m", "nothing.gguf"])
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+
+
+@pytest.mark.native
+def test_a_closed_pipe_is_no_error(path):
+    command = [sys.executable, "-m", "puna", "info", "--tensors", path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
