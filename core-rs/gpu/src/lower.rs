@@ -171,6 +171,20 @@ fn act_code(act: Act) -> u32 {
     }
 }
 
+/// A linear as a fused one with nothing around it.
+fn plain(x: Operand, weight: WeightId, bias: Option<WeightId>, out: Operand) -> FusedLinear {
+    FusedLinear {
+        x,
+        add: None,
+        norm: None,
+        parts: vec![Part { weight, bias }],
+        glu: None,
+        residual: None,
+        softcap: None,
+        out,
+    }
+}
+
 impl Lowering<'_> {
     fn list(&mut self, name: &str, shape: Shape) -> Result<usize> {
         self.shape = shape;
@@ -195,23 +209,7 @@ impl Lowering<'_> {
                 weight,
                 bias,
                 out,
-            } => {
-                let part = Part {
-                    weight: *weight,
-                    bias: *bias,
-                };
-                let f = FusedLinear {
-                    x: *x,
-                    add: None,
-                    norm: None,
-                    parts: vec![part],
-                    glu: None,
-                    residual: None,
-                    softcap: None,
-                    out: *out,
-                };
-                self.linear(i, &f)?;
-            }
+            } => self.linear(i, &plain(*x, *weight, *bias, *out))?,
             Op::FusedLinear(f) => self.linear(i, f)?,
             Op::Rope {
                 x,
@@ -223,14 +221,8 @@ impl Lowering<'_> {
             Op::RopeStore(r) => self.rope_store(r),
             Op::Attention(a) => self.attention(a),
             Op::Glu { gate, up, act, out } => {
-                self.map(
-                    4,
-                    act_code(*act),
-                    0.0,
-                    self.at(*gate),
-                    Some(self.at(*up)),
-                    *out,
-                );
+                let (gate, up) = (self.at(*gate), self.at(*up));
+                self.map(4, act_code(*act), 0.0, gate, Some(up), *out);
             }
             Op::Act { x, act, out } => {
                 self.map(3, act_code(*act), 0.0, self.at(*x), None, *out);

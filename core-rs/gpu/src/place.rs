@@ -138,74 +138,87 @@ pub fn place(
     Ok(placer.places)
 }
 
+/// Values that an op touches or that cross the border; the others have no place.
+fn used_values(plan: &Plan) -> Vec<ValueId> {
+    let graph = &plan.graph;
+    let touched = graph
+        .ops
+        .iter()
+        .flat_map(|op| op.inputs().into_iter().chain(op.outputs()));
+    let mut ids: Vec<ValueId> = touched.map(|x| x.value).chain(graph.input).collect();
+    ids.extend([graph.hidden, graph.logits].into_iter().flatten());
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 impl Placer<'_> {
-    /// A buffer of at least `n_bytes`, bound as a whole.
-    fn buffer(&mut self, name: &str, n_bytes: u64) -> Result<Region> {
-        let size = n_bytes.max(256).next_multiple_of(256);
-        if size > self.limits.max_buffer || size > self.limits.max_binding {
-            return Err(Error::Unsupported {
-                executor: "gpu".into(),
-                message: format!(
-                    "{name} needs {size} bytes in one piece, expected at most {} on this device; \
-                     take fewer tokens a batch or a shorter context",
-                    self.limits.most()
-                ),
-            });
+    fn check(&self, name: &str, size: u64, most: u64) -> Result<()> {
+        if size <= most {
+            return Ok(());
         }
+        Err(Error::Unsupported {
+            executor: "gpu".into(),
+            message: format!(
+                "{name} needs {size} bytes in one piece, expected at most {most} on this device; \
+                 take fewer tokens a batch or a shorter context"
+            ),
+        })
+    }
+
+    fn push_buffer(&mut self, name: &str, size: u64) -> Region {
         self.program.buffers.push(Buffer {
             name: name.to_string(),
             size,
         });
-        Ok(Region {
+        Region {
             buffer: self.program.buffers.len() - 1,
             offset: 0,
             size,
-        })
+        }
+    }
+
+    /// A buffer of at least `n_bytes`, bound as a whole.
+    fn buffer(&mut self, name: &str, n_bytes: u64) -> Result<Region> {
+        let size = n_bytes.max(256).next_multiple_of(256);
+        self.check(name, size, self.limits.most())?;
+        Ok(self.push_buffer(name, size))
     }
 
     /// The plan's arenas, except the logits: large, read back, and better alone.
     fn values(&mut self) -> Result<()> {
-        let graph = &self.plan.graph;
-        let touched = graph
-            .ops
-            .iter()
-            .flat_map(|op| op.inputs().into_iter().chain(op.outputs()));
-        let mut ids: Vec<ValueId> = touched.map(|x| x.value).chain(graph.input).collect();
-        ids.extend([graph.hidden, graph.logits].into_iter().flatten());
-        ids.sort_unstable();
-        ids.dedup();
-        let n_bytes = |id: ValueId| {
-            let value = graph.value(id);
-            self.plan.capacity(value.rows) as u64 * value.width as u64 * 4
-        };
-        let mut arenas = vec![0; self.plan.arenas.len()];
+        let plan = self.plan;
+        let mut arenas = vec![0; plan.arenas.len()];
         let mut slots = vec![];
-        for id in ids {
-            let size = n_bytes(id).max(256).next_multiple_of(256);
-            if Some(id) == graph.logits {
+        for id in used_values(plan) {
+            let value = plan.graph.value(id);
+            let n_bytes = plan.capacity(value.rows) as u64 * value.width as u64 * 4;
+            let size = n_bytes.max(256).next_multiple_of(256);
+            if Some(id) == plan.graph.logits {
                 let region = self.buffer("logits", size)?;
                 self.places.values.insert(id, region);
                 continue;
             }
-            let slot = self.plan.slot(id);
-            let offset = (slot.offset * 4) as u64;
+            self.check(&value.name, size, self.limits.most())?;
+            let slot = plan.slot(id);
+            let offset = slot.offset as u64 * 4;
             arenas[slot.arena] = (offset + size).max(arenas[slot.arena]);
             slots.push((id, slot.arena, offset, size));
         }
         let mut buffers = vec![];
         for (i, &n) in arenas.iter().enumerate() {
-            buffers.push(self.buffer(&format!("arena {i}"), n)?.buffer);
+            let name = format!("arena {i}");
+            self.check(&name, n, self.limits.max_buffer)?;
+            buffers.push(self.push_buffer(&name, n.max(256)).buffer);
         }
         for (id, arena, offset, size) in slots {
             let buffer = buffers[arena];
-            self.places.values.insert(
-                id,
-                Region {
-                    buffer,
-                    offset,
-                    size,
-                },
-            );
+            let region = Region {
+                buffer,
+                offset,
+                size,
+            };
+            self.places.values.insert(id, region);
         }
         Ok(())
     }

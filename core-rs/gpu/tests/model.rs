@@ -204,3 +204,24 @@ fn mistakes_are_errors_with_names() {
     input.input = Some(vec![0.0; 256]);
     assert!(gpu.run(&input).is_err());
 }
+
+/// Half a minute on a software device: `cargo test -- --ignored`.
+#[test]
+#[ignore = "slow on a software device"]
+fn a_layer_as_wide_as_a_1b_model() {
+    let Some(context) = context() else { return };
+    let wide = Shape {
+        n_layer: 1,
+        n_vocab: 9000,
+        dtype: |name| match name {
+            _ if name.ends_with("attn_v") => DType::Q8_0,
+            _ => DType::Q4_0,
+        },
+        ..LLAMA_1B
+    };
+    let mut pair = Pair::new(&context, &wide.graph().fused(), 20, F16_CACHE);
+    for (past, n) in [(0, 20), (20, 1), (21, 3)] {
+        pair.run(&batch(past, n, None));
+        pair.compare(Read::Logits, TOLERANCE_F16, &format!("{past}+{n}"));
+    }
+}

@@ -61,6 +61,28 @@ impl Lowering<'_> {
     }
 
     fn run_rope_store(&mut self, parts: Parts<'_>) {
+        let place = parts.layer.map(|l| self.places.kv[l]);
+        let params = self.rope_store_params(&parts);
+        let read = |at: Option<At>| at.map_or(self.places.vectors, |at| at.region);
+        let unused = self.scratch.unused;
+        let regions = [
+            self.places.state,
+            self.places.vectors,
+            read(parts.q.map(|q| q.0)),
+            read(parts.k),
+            read(parts.v),
+            parts.q.map_or(unused[0], |q| q.3.region),
+            place.map_or(unused[1], |p| p.k),
+            place.map_or(unused[2], |p| p.v),
+        ];
+        let constants = self.kv_constants();
+        let n = (params.n_q + params.n_k + params.n_v) as usize;
+        let extent = self.each(Count::Tokens, n);
+        self.steps
+            .push("rope_store", &constants, &params, &regions, extent);
+    }
+
+    fn rope_store_params(&self, parts: &Parts<'_>) -> k::RopeStore {
         let none = KvLayer {
             layer: 0,
             n_head_kv: 0,
@@ -68,31 +90,30 @@ impl Lowering<'_> {
             dim_v: 1,
         };
         let kv = parts.layer.map_or(none, |l| self.plan.graph.kv[l]);
-        let place = parts.layer.map(|l| self.places.kv[l]);
-        let (q, n_q, dim, out) = match parts.q {
-            Some((q, n, dim, out)) => (Some(q), n, dim, Some(out)),
-            None => (None, 0, kv.dim_k, None),
-        };
-        let n_k = parts.k.map_or(0, |_| kv.n_head_kv * eights(kv.dim_k));
-        let n_v = parts.v.map_or(0, |_| kv.n_head_kv * eights(kv.dim_v));
+        let dim_k = parts.q.map_or(kv.dim_k, |q| q.2);
+        let (eights_k, eights_v) = (eights(kv.dim_k), eights(kv.dim_v));
         let first = |at: Option<At>| at.map_or(0, |at| at.first);
         let stride = |at: Option<At>| at.map_or(0, |at| at.stride);
-        let params = k::RopeStore {
-            n_q: n_q as u32,
-            n_k: n_k as u32,
-            n_v: n_v as u32,
-            dim_k: dim as u32,
+        let (q, out) = (parts.q.map(|q| q.0), parts.q.map(|q| q.3));
+        let turn = parts
+            .rope
+            .map_or(k::RopeStore::default(), |r| k::RopeStore {
+                neox: (r.layout == RopeLayout::Neox) as u32,
+                n_rot: r.n_rot as u32,
+                freqs: self.places.consts[r.freqs.index()],
+                magnitude: r.magnitude,
+                ..k::RopeStore::default()
+            });
+        k::RopeStore {
+            n_q: parts.q.map_or(0, |q| q.1 as u32),
+            n_k: parts.k.map_or(0, |_| (kv.n_head_kv * eights_k) as u32),
+            n_v: parts.v.map_or(0, |_| (kv.n_head_kv * eights_v) as u32),
+            dim_k: dim_k as u32,
             dim_v: kv.dim_v as u32,
-            eights_k: eights(kv.dim_k) as u32,
-            eights_v: eights(kv.dim_v) as u32,
+            eights_k: eights_k as u32,
+            eights_v: eights_v as u32,
             n_cells: self.options.n_cells as u32,
             rope_k: parts.rope_k as u32,
-            neox: parts.rope.is_some_and(|r| r.layout == RopeLayout::Neox) as u32,
-            n_rot: parts.rope.map_or(0, |r| r.n_rot as u32),
-            freqs: parts
-                .rope
-                .map_or(0, |r| self.places.consts[r.freqs.index()]),
-            magnitude: parts.rope.map_or(1.0, |r| r.magnitude),
             q_at: first(q),
             q_stride: stride(q),
             k_in_at: first(parts.k),
@@ -101,23 +122,8 @@ impl Lowering<'_> {
             v_stride: stride(parts.v),
             out_at: first(out),
             out_stride: stride(out),
-        };
-        let read = |at: Option<At>| at.map_or(self.places.vectors, |at| at.region);
-        let unused = self.scratch.unused;
-        let regions = [
-            self.places.state,
-            self.places.vectors,
-            read(q),
-            read(parts.k),
-            read(parts.v),
-            out.map_or(unused[0], |at| at.region),
-            place.map_or(unused[1], |p| p.k),
-            place.map_or(unused[2], |p| p.v),
-        ];
-        let constants = self.kv_constants();
-        let extent = self.each(Count::Tokens, n_q + n_k + n_v);
-        self.steps
-            .push("rope_store", &constants, &params, &regions, extent);
+            ..turn
+        }
     }
 
     pub(super) fn attention(&mut self, a: &Attention) {
@@ -156,47 +162,23 @@ impl Lowering<'_> {
 
     /// The lists that move rows of one layer's cache. "Tokens" are the cells that the state names.
     pub(super) fn cache(&mut self, layer: usize) -> CacheLists {
+        self.cache_read(layer);
+        let read = self.steps.finish_list(&format!("read cache {layer}"));
         let kv = self.plan.graph.kv[layer];
         let place = self.places.kv[layer];
-        let (width_k, width_v) = (kv.n_head_kv * kv.dim_k, kv.n_head_kv * kv.dim_v);
-        let params = k::CacheRead {
-            n_k: (kv.n_head_kv * eights(kv.dim_k)) as u32,
-            n_v: (kv.n_head_kv * eights(kv.dim_v)) as u32,
-            dim_k: kv.dim_k as u32,
-            dim_v: kv.dim_v as u32,
-            eights_k: eights(kv.dim_k) as u32,
-            eights_v: eights(kv.dim_v) as u32,
-            n_cells: self.options.n_cells as u32,
-            k_stride: width_k as u32,
-            v_stride: width_v as u32,
-        };
-        let regions = [
-            self.places.state,
-            place.k,
-            place.v,
-            place.k_rows,
-            place.v_rows,
-        ];
-        let extent = self.each(Count::Tokens, (params.n_k + params.n_v) as usize);
-        let constants = self.kv_constants();
-        self.steps
-            .push("cache_read", &constants, &params, &regions, extent);
-        let read = self.steps.finish_list(&format!("read cache {layer}"));
-
         let row = |region, width: usize| At {
             region,
             first: 0,
             stride: width as u32,
         };
         let rows = Parts {
-            k: Some(row(place.k_rows, width_k)),
-            v: Some(row(place.v_rows, width_v)),
+            k: Some(row(place.k_rows, kv.n_head_kv * kv.dim_k)),
+            v: Some(row(place.v_rows, kv.n_head_kv * kv.dim_v)),
             layer: Some(layer),
             ..Parts::default()
         };
         self.run_rope_store(rows);
         let write = self.steps.finish_list(&format!("write cache {layer}"));
-
         let turn = self.rope_of(layer).map(|rope| {
             // Turning once more must not scale once more.
             let turn = Rope {
@@ -212,6 +194,34 @@ impl Lowering<'_> {
             self.steps.finish_list(&format!("turn cache {layer}"))
         });
         CacheLists { read, write, turn }
+    }
+
+    fn cache_read(&mut self, layer: usize) {
+        let kv = self.plan.graph.kv[layer];
+        let place = self.places.kv[layer];
+        let (eights_k, eights_v) = (eights(kv.dim_k), eights(kv.dim_v));
+        let params = k::CacheRead {
+            n_k: (kv.n_head_kv * eights_k) as u32,
+            n_v: (kv.n_head_kv * eights_v) as u32,
+            dim_k: kv.dim_k as u32,
+            dim_v: kv.dim_v as u32,
+            eights_k: eights_k as u32,
+            eights_v: eights_v as u32,
+            n_cells: self.options.n_cells as u32,
+            k_stride: (kv.n_head_kv * kv.dim_k) as u32,
+            v_stride: (kv.n_head_kv * kv.dim_v) as u32,
+        };
+        let regions = [
+            self.places.state,
+            place.k,
+            place.v,
+            place.k_rows,
+            place.v_rows,
+        ];
+        let extent = self.each(Count::Tokens, (params.n_k + params.n_v) as usize);
+        let constants = self.kv_constants();
+        self.steps
+            .push("cache_read", &constants, &params, &regions, extent);
     }
 
     /// How the keys of a layer are rotated before they are stored.

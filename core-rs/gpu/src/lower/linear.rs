@@ -134,31 +134,16 @@ impl Lowering<'_> {
         let residual = f.residual.filter(|_| io.epilogue).map(|r| self.at(r));
         let bias = |at: u32| if at == NONE { NONE } else { at + start };
         k::Linear {
-            n_in: n.n_in,
             n_blocks: stack.layout.n_blocks as u32,
             n_out: n_out as u32,
             up: if stack.gated { n_out as u32 } else { 0 },
-            rows: n.rows,
             passes: (n_out / group_outputs(stack) / ENOUGH_GROUPS).clamp(1, 8) as u32,
             plane_1: planes[0],
             plane_2: planes[1],
             plane_3: planes[2],
             x_at: io.x.first,
             x_stride: io.x.stride,
-            add: n.add,
-            delta_at: n.delta_at,
-            delta_stride: n.delta_stride,
             write_sum: (n.write_sum == 1 && write_sum) as u32,
-            sum_at: n.sum_at,
-            sum_stride: n.sum_stride,
-            post: n.post,
-            post_weight: n.post_weight,
-            post_bias: n.post_bias,
-            post_eps: n.post_eps,
-            norm: n.norm,
-            norm_weight: n.norm_weight,
-            norm_bias: n.norm_bias,
-            norm_eps: n.norm_eps,
             bias: bias(stack.bias),
             up_bias: bias(stack.up_bias),
             act: f.glu.map_or(0, act_code),
@@ -168,7 +153,30 @@ impl Lowering<'_> {
             softcap: f.softcap.filter(|_| io.epilogue).unwrap_or(0.0),
             out_at: io.out.first + column,
             out_stride: io.out.stride,
+            ..prologue(&n)
         }
+    }
+}
+
+/// The fields that a linear has from the norm in front of it.
+fn prologue(n: &k::Norm) -> k::Linear {
+    k::Linear {
+        n_in: n.n_in,
+        rows: n.rows,
+        add: n.add,
+        delta_at: n.delta_at,
+        delta_stride: n.delta_stride,
+        sum_at: n.sum_at,
+        sum_stride: n.sum_stride,
+        post: n.post,
+        post_weight: n.post_weight,
+        post_bias: n.post_bias,
+        post_eps: n.post_eps,
+        norm: n.norm,
+        norm_weight: n.norm_weight,
+        norm_bias: n.norm_bias,
+        norm_eps: n.norm_eps,
+        ..k::Linear::default()
     }
 }
 

@@ -56,19 +56,7 @@ pub(super) fn scratch(
     program: &mut Program,
 ) -> Result<Scratch> {
     let rows = plan.n_tokens.max(plan.n_outputs) as u64;
-    let (mut normed, mut apart) = (0, 0);
-    for (i, op) in plan.graph.ops.iter().enumerate() {
-        let Op::FusedLinear(f) = op else { continue };
-        if f.norm.is_some() || f.add.is_some() {
-            normed = normed.max(f.x.width as u64);
-        }
-        if f.glu.is_some() && places.stacks[&i].len() == 2 {
-            apart = apart.max(f.out.width as u64);
-        }
-    }
-    if plan.n_tokens <= FEW {
-        normed = 0;
-    }
+    let (normed, apart) = widths(plan, places);
     let logits = plan.graph.logits.map_or(0, |id| plan.graph.value(id).width);
     let mut buffer = |name: &str, n_bytes: u64| {
         let size = n_bytes.max(256).next_multiple_of(256);
@@ -100,6 +88,22 @@ pub(super) fn scratch(
             buffer("unused 2", 0)?,
         ],
     })
+}
+
+/// Widest normed row, and widest gated unit whose halves are no stack.
+fn widths(plan: &Plan, places: &Places) -> (u64, u64) {
+    let (mut normed, mut apart) = (0, 0);
+    for (i, op) in plan.graph.ops.iter().enumerate() {
+        let Op::FusedLinear(f) = op else { continue };
+        let prologue = f.norm.is_some() || f.add.is_some();
+        if prologue && plan.n_tokens > FEW {
+            normed = normed.max(f.x.width as u64);
+        }
+        if f.glu.is_some() && places.stacks[&i].len() == 2 {
+            apart = apart.max(f.out.width as u64);
+        }
+    }
+    (normed, apart)
 }
 
 /// Workgroups that share a row of logits.

@@ -42,6 +42,25 @@ pub struct Run {
     pub at_row: usize,
 }
 
+fn one_part(weight: WeightId, bias: Option<WeightId>) -> Part {
+    Part { weight, bias }
+}
+
+/// The rows of a part (outputs `rows` of its stack) that lie in `piece`. Up rows of a gated unit
+/// lie behind the piece's gates.
+fn run(piece: &Piece, rows: Range<usize>, is_up: bool) -> Option<Run> {
+    let behind = if is_up { piece.outputs.len() } else { 0 };
+    let start = piece.outputs.start.max(rows.start);
+    let end = piece.outputs.end.min(rows.end);
+    (start < end).then(|| Run {
+        first: start - rows.start,
+        n_rows: end - start,
+        region: piece.region,
+        planes: piece.planes.clone(),
+        at_row: start - piece.outputs.start + behind,
+    })
+}
+
 impl Placer<'_> {
     /// How often each weight is used as a matrix; one that is used twice is not stacked.
     fn uses(&self) -> HashMap<WeightId, usize> {
@@ -60,48 +79,45 @@ impl Placer<'_> {
 
     pub(super) fn matrices(&mut self) -> Result<()> {
         let uses = self.uses();
-        let mut alone: HashMap<WeightId, usize> = HashMap::new();
-        for (i, op) in self.plan.graph.ops.iter().enumerate() {
+        let mut alone = HashMap::new();
+        let plan = self.plan;
+        for (i, op) in plan.graph.ops.iter().enumerate() {
             let (parts, gated) = match op {
-                Op::Embed { weight, .. } => (
-                    vec![Part {
-                        weight: *weight,
-                        bias: None,
-                    }],
-                    false,
-                ),
-                Op::Linear { weight, bias, .. } => (
-                    vec![Part {
-                        weight: *weight,
-                        bias: *bias,
-                    }],
-                    false,
-                ),
+                Op::Embed { weight, .. } => (vec![one_part(*weight, None)], false),
+                Op::Linear { weight, bias, .. } => (vec![one_part(*weight, *bias)], false),
                 Op::FusedLinear(f) => (f.parts.clone(), f.glu.is_some()),
                 _ => continue,
             };
             let mut column = 0;
             let mut stacks = vec![];
             for group in self.groups(&parts, &uses, gated) {
-                let gated = gated && group.len() == 2;
-                let shared =
-                    group.len() == 1 && uses[&group[0].weight] > 1 && group[0].bias.is_none();
-                let stack = match alone.get(&group[0].weight).filter(|_| shared) {
-                    Some(&stack) => stack,
-                    None => self.stack(&group, gated)?,
-                };
-                if shared {
-                    alone.insert(group[0].weight, stack);
-                }
-                stacks.push((stack, column));
-                column += group
-                    .iter()
-                    .map(|p| self.plan.graph.weight(p.weight).n_out())
-                    .sum::<usize>();
+                stacks.push((self.stack_of(&group, gated, &uses, &mut alone)?, column));
+                let n_out = |p: &Part| plan.graph.weight(p.weight).n_out();
+                column += group.iter().map(n_out).sum::<usize>();
             }
             self.places.stacks.insert(i, stacks);
         }
         Ok(())
+    }
+
+    /// The stack of these parts; a matrix that several ops use (tied embeddings) is placed once.
+    fn stack_of(
+        &mut self,
+        group: &[Part],
+        gated: bool,
+        uses: &HashMap<WeightId, usize>,
+        alone: &mut HashMap<WeightId, usize>,
+    ) -> Result<usize> {
+        let id = group[0].weight;
+        let shared = group.len() == 1 && uses[&id] > 1 && group[0].bias.is_none();
+        if let Some(&stack) = alone.get(&id).filter(|_| shared) {
+            return Ok(stack);
+        }
+        let stack = self.stack(group, gated && group.len() == 2)?;
+        if shared {
+            alone.insert(id, stack);
+        }
+        Ok(stack)
     }
 
     /// Parts side by side that can be stacked. A gated unit is one stack or two parts apart.
@@ -141,30 +157,16 @@ impl Placer<'_> {
         };
         let name = first.name.clone();
         let pieces = self.pieces(&name, &layout, n_out, gated)?;
-        let biases: Vec<u32> = self.biases(parts, &n_rows);
+        let biases = self.biases(parts, &n_rows);
         let mut at = 0;
         for (i, part) in parts.iter().enumerate() {
             let place = &mut self.places.weights[part.weight.index()];
             place.layout = Some(layout);
-            for piece in &pieces {
-                // In outputs of the piece, and behind its gates for the up rows.
-                let behind = if gated && i == 1 {
-                    piece.outputs.len()
-                } else {
-                    0
-                };
-                let start = piece.outputs.start.max(at);
-                let end = piece.outputs.end.min(at + n_rows[i]);
-                if start < end {
-                    place.runs.push(Run {
-                        first: start - at,
-                        n_rows: end - start,
-                        region: piece.region,
-                        planes: piece.planes.clone(),
-                        at_row: start - piece.outputs.start + behind,
-                    });
-                }
-            }
+            let is_up = gated && i == 1;
+            let runs = pieces
+                .iter()
+                .map(|piece| run(piece, at..at + n_rows[i], is_up));
+            place.runs.extend(runs.flatten());
             at += if gated { 0 } else { n_rows[i] };
         }
         self.places.all_stacks.push(Stack {
