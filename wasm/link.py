@@ -19,7 +19,8 @@ from collections.abc import Iterator
 # What emcc 5.0.3 passes for -sSIDE_MODULE=2 (its tools/building.py and tools/link.py).
 SIDE_MODULE = (
     "-shared --experimental-pic --unresolved-symbols=import-dynamic --no-export-dynamic "
-    "--no-stack-first --no-entry --import-memory --gc-sections --export=__wasm_call_ctors"
+    "--no-stack-first --no-entry --import-memory --gc-sections --export=__wasm_call_ctors "
+    "--compress-relocations"
 ).split()
 # Without the names a module is 8 % smaller after gzip than with --strip-debug alone.
 STRIP = ["--strip-all"]
