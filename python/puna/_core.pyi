@@ -6,6 +6,33 @@ from typing import Any, final
 
 from _typeshed import ReadableBuffer, StrPath
 
+__all__ = [
+    "Array",
+    "ChatTemplate",
+    "Event",
+    "GgufFile",
+    "GgufWriter",
+    "GpuCheck",
+    "Model",
+    "Sampler",
+    "SamplerParams",
+    "Session",
+    "Tokenizer",
+    "_panic",
+    "architectures",
+    "build_info",
+    "concat",
+    "cpu",
+    "decode",
+    "dtypes",
+    "encode",
+    "file_types",
+    "gpus",
+    "quantize_file",
+    "tiny_model",
+    "version",
+]
+
 def version() -> str: ...
 def build_info() -> dict[str, Any]: ...
 def _panic(message: str) -> None: ...
