@@ -210,19 +210,36 @@ class Host {
     return this.scoped(`layout of ${name}`, () => this.device.createBindGroupLayout({ entries }));
   }
 
-  /** @param {Pipeline} pipeline @param {GPUBindGroupLayout} layout */
+  /**
+   * Compiles in the background, on all the browser's threads, while weights stream in.
+   * @param {Pipeline} pipeline @param {GPUBindGroupLayout} layout
+   */
   createPipeline({ name, code, constants }, layout) {
-    return this.scoped(`shader ${name}`, () =>
-      this.device.createComputePipeline({
-        label: name,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: {
-          module: this.device.createShaderModule({ label: name, code }),
-          entryPoint: "main",
-          constants: Object.fromEntries(constants),
-        },
-      }),
+    const { device } = this;
+    const descriptor = this.scoped(`shader ${name}`, () => ({
+      label: name,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: {
+        module: device.createShaderModule({ label: name, code }),
+        entryPoint: "main",
+        constants: Object.fromEntries(constants),
+      },
+    }));
+    const pipeline = { name, descriptor, made: null };
+    const compiled = device.createComputePipelineAsync(descriptor).then(
+      (made) => (pipeline.made ??= made),
+      (error) => this.fail(`shader ${name}: ${error.message}`),
     );
+    this.await(compiled);
+    return pipeline;
+  }
+
+  /** The pipeline; compiled on the spot for those who did not await `ready`. */
+  compiled(pipeline) {
+    pipeline.made ??= this.scoped(`shader ${pipeline.name}`, () =>
+      this.device.createComputePipeline(pipeline.descriptor),
+    );
+    return pipeline.made;
   }
 
   /**
@@ -256,7 +273,7 @@ class Host {
     let current = null;
     this.lists[list].forEach(({ pipeline, bindings }, i) => {
       if (grids[3 * i] === 0) return;
-      if (pipeline !== current) pass.setPipeline(pipeline);
+      if (pipeline !== current) pass.setPipeline(this.compiled(pipeline));
       current = pipeline;
       pass.setBindGroup(0, bindings);
       pass.dispatchWorkgroups(grids[3 * i], grids[3 * i + 1], grids[3 * i + 2]);

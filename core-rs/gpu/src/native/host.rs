@@ -15,6 +15,9 @@ use crate::place::DeviceLimits;
 /// Writes are copied to staging memory until the next submit; submit after so many bytes.
 const MOST_PENDING: u64 = 64 << 20;
 
+/// Layouts by the bindings they are for.
+type Layouts = HashMap<Vec<Access>, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>;
+
 /// The wgpu side of one executor.
 pub struct NativeHost {
     context: GpuContext,
@@ -177,11 +180,32 @@ impl NativeHost {
         })
     }
 
-    fn create_groups(
-        &mut self,
-        program: &Program,
-        layouts: &HashMap<Vec<Access>, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
-    ) -> Result<()> {
+    /// Drivers take tens of milliseconds a shader, so all processors compile.
+    fn create_pipelines(
+        &self,
+        pipelines: &[Pipeline],
+        layouts: &Layouts,
+    ) -> Result<Vec<wgpu::ComputePipeline>> {
+        let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let share = pipelines.len().div_ceil(n_threads).max(1);
+        let compile = |share: &[Pipeline]| -> Result<Vec<wgpu::ComputePipeline>> {
+            let each = share.iter();
+            each.map(|p| self.create_pipeline(p, &layouts[&p.bindings].1))
+                .collect()
+        };
+        let made = std::thread::scope(|scope| {
+            let shares = pipelines.chunks(share);
+            let threads: Vec<_> = shares.map(|s| scope.spawn(|| compile(s))).collect();
+            let joined = threads.into_iter().map(|thread| {
+                let died = |_| Err(device_error("a driver's compiler panicked"));
+                thread.join().unwrap_or_else(died)
+            });
+            joined.collect::<Result<Vec<_>>>()
+        })?;
+        Ok(made.into_iter().flatten().collect())
+    }
+
+    fn create_groups(&mut self, program: &Program, layouts: &Layouts) -> Result<()> {
         for group in &program.groups {
             let layout = &layouts[&program.pipelines[group.pipeline].bindings].0;
             let entries: Vec<wgpu::BindGroupEntry<'_>> = group
@@ -262,14 +286,11 @@ impl Host for NativeHost {
         let mut layouts = HashMap::new();
         for pipeline in &program.pipelines {
             if !layouts.contains_key(&pipeline.bindings) {
-                layouts.insert(
-                    pipeline.bindings.clone(),
-                    self.create_layout(&pipeline.bindings)?,
-                );
+                let layout = self.create_layout(&pipeline.bindings)?;
+                layouts.insert(pipeline.bindings.clone(), layout);
             }
-            let made = self.create_pipeline(pipeline, &layouts[&pipeline.bindings].1)?;
-            self.pipelines.push(made);
         }
+        self.pipelines = self.create_pipelines(&program.pipelines, &layouts)?;
         self.create_groups(program, &layouts)?;
         self.lists = program.lists.clone();
         Ok(())
