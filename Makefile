@@ -13,9 +13,9 @@ RUST := tools/rust.sh
 export PUNA_DATA ?= $(abspath ../shared/data)
 
 # A file list keeps a build from running again when nothing changed. git knows the sources.
-RUST_SOURCES := $(shell git ls-files -co --exclude-standard 'core-rs/*.rs' 'core-rs/*.toml' wgpu_shaders Cargo.toml Cargo.lock)
-PYTHON_SOURCES := $(shell git ls-files -co --exclude-standard python)
-WHEEL_SOURCES := pyproject.toml $(wildcard wasm/*.sh wasm/*.py)
+RUST_SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard 'core-rs/*.rs' 'core-rs/*.toml' wgpu_shaders Cargo.toml Cargo.lock))
+PYTHON_SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard python))
+WHEEL_SOURCES := pyproject.toml wasm/webgpu.js $(wildcard wasm/*.sh wasm/*.py)
 
 ## build: the release build in .venv, where `import puna` and `puna` work
 build: build/native.stamp
@@ -67,9 +67,10 @@ build/bench.stamp: build/venv.stamp bench/package-lock.json
 	PATH=$(abspath $(BIN)):$$PATH $(NPM) ci --silent --prefix bench
 	@touch $@
 
-## demo-web: serve the chat page on http://127.0.0.1:8000
+## demo-web: collect the chat page into build/web and serve it on http://127.0.0.1:8000
 demo-web: wasm tools
-	$(NODE) tests/browser/serve.mjs --isolate /=web /dist/=dist /wasm/=wasm /pyodide/=tests/browser/node_modules/pyodide
+	$(BIN)/python tools/site.py dist build/web
+	$(NODE) tests/browser/serve.mjs --isolate /=build/web
 
 ## golden: make the golden files again, with the packages that they are golden for
 golden: build/golden.stamp
