@@ -19,6 +19,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+
 import puna
 
 N_TOKENS = 64
@@ -99,7 +100,10 @@ def check(path: Path, scratch: Path) -> bool:
     close = row["apart_rmse"] <= max(MOST_APART, 1.05 * explained)
     good = row["rmse"] <= row["peer"] and close and same == 1.0
     figures = "  ".join(f"{key} {value:.5f}" for key, value in row.items())
-    print(f"{path.name:28} {figures}  same choice {same:.3f} of {clear.sum()}  {'ok' if good else 'WORSE'}", flush=True)
+    print(
+        f"{path.name:28} {figures}  same choice {same:.3f} of {clear.sum()}  {'ok' if good else 'WORSE'}",
+        flush=True,
+    )
     return good
 
 
