@@ -16,7 +16,7 @@ from pyodide.ffi import (  # type: ignore[import-not-found]
 )
 
 from puna._native import core
-from puna.errors import Cancelled, DeviceError, MissingFileError
+from puna.errors import Cancelled, DeviceError, FileError, MissingFileError
 from puna.sources import Progress
 
 
@@ -88,7 +88,10 @@ async def open_source(source: Any, progress: Progress | None) -> Any:
 
 async def fetch(url: str, progress: Progress | None) -> JsFile:
     """The bytes behind `url`, put together in JavaScript's memory."""
-    response = await js.fetch(url)
+    try:
+        response = await js.fetch(url)
+    except JsException as error:  # no such host, no network, or the other side does not allow this page
+        raise FileError(f"{url}: cannot be fetched: {error}") from error
     if not response.ok:
         raise MissingFileError(
             f"{url}: the server answers {response.status} {response.statusText}, expected 200"
@@ -130,7 +133,6 @@ class Gpu:
     """
 
     def __init__(self, module: Any, device: Any) -> None:
-        self._device = device
         self._host = module.createHost(device)
         self.name: str = self._host.name
         self.max_binding = int(self._host.limits.max_binding)
@@ -155,17 +157,26 @@ class Gpu:
         try:
             await self._host.ready()
         except JsException as error:
+            opened.clear()  # whatever it was, the next model gets a device that is checked again
             raise DeviceError(str(error)) from error
 
-    def close(self, *, device: bool = True) -> None:
-        """Frees the buffers, and the device where nothing else uses it."""
+    def close(self) -> None:
+        """Frees the buffers; the device stays for the next model."""
         self._host.close()
-        if device:
-            self._device.destroy()
+
+
+# The tab's device, once it is open and checked: `webgpu.js` and the GPUDevice.
+opened: list[Any] = []
 
 
 async def open_gpu() -> Gpu:
-    """A host on the tab's GPU, whose arithmetic has been checked."""
+    """A host on the tab's GPU, whose arithmetic has been checked (once: compiling its shaders takes time)."""
+    if not opened:
+        opened[:] = await open_device()
+    return Gpu(*opened)
+
+
+async def open_device() -> tuple[Any, Any]:
     if not has_webgpu():
         raise DeviceError(
             "n_gpu_layers: this browser has no WebGPU (navigator.gpu), expected n_gpu_layers = 0"
@@ -182,5 +193,5 @@ async def open_gpu() -> Gpu:
     check = core.GpuCheck(probe)
     while not check.poll():
         await probe.ready()
-    probe.close(device=False)
-    return Gpu(module, device)
+    probe.close()
+    return module, device

@@ -1,5 +1,6 @@
 """Bad input: an exception with the name, the value and the expectation; the process lives."""
 
+import errno
 import io
 import struct
 
@@ -63,7 +64,7 @@ def test_a_missing_file(tmp_path):
         assert "No such file" in message
     with pytest.raises(FileNotFoundError) as caught:
         puna.Llama(str(path))
-    assert caught.value.errno == 2
+    assert caught.value.errno == errno.ENOENT
     assert caught.value.filename == str(path)
 
 
