@@ -95,8 +95,8 @@ impl Sampler {
     /// Whether the next choice is the token of the largest logit as the model gives it: nothing is
     /// drawn, and no bias, penalty or other stage changes the order.
     pub fn is_greedy(&self) -> bool {
-        let keeps_best = |stage: &Box<dyn Stage>| stage.role() != Role::General;
-        self.is_greedy && self.stages.iter().all(keeps_best)
+        let mut roles = self.stages.iter().map(|stage| stage.role());
+        self.is_greedy && roles.all(|role| role != Role::General)
     }
 
     fn draw(&mut self, candidates: &mut Candidates) -> Result<u32> {
