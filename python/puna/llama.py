@@ -1,6 +1,7 @@
 """`Llama`: a model with llama-cpp-python's names, so that a script changes one import."""
 
 import asyncio
+import inspect
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -19,12 +20,6 @@ from puna.steps import Steps
 from puna.tokenizer import Tokenizer
 
 Response: TypeAlias = dict[str, Any]
-
-# What `Llama` takes; the names are given again in its signature, which is there for people.
-PARAMETERS = (
-    "model_path n_gpu_layers vocab_only use_mmap seed n_ctx n_batch n_ubatch n_threads n_threads_batch "
-    "rope_freq_base rope_freq_scale logits_all last_n_tokens_size chat_format type_k type_v verbose n_seq_max progress"
-).split()
 
 
 class Llama(Evaluation):
@@ -65,7 +60,8 @@ class Llama(Evaluation):
         **others: Any,
     ) -> None:
         host = others.pop("_host", None)  # the GPU that `aload` opened
-        arguments.refuse("Llama", PARAMETERS, others, arguments.LLAMA)
+        names = inspect.signature(Llama.__init__).parameters
+        arguments.refuse("Llama", [*names][1:-1], others, arguments.LLAMA)
         options = session_options(
             n_gpu_layers=n_gpu_layers,
             n_ctx=n_ctx,
@@ -80,6 +76,9 @@ class Llama(Evaluation):
             type_k=type_k,
             type_v=type_v,
         )
+        if sources.IN_BROWSER and n_gpu_layers and host is None:
+            expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
+            raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
         started = time.perf_counter()
         model_path = sources.bundled() if model_path is None else model_path
         self.model_path = sources.name_of(model_path)

@@ -65,6 +65,13 @@ def test_no_webgpu_is_said_by_name(tiny):
         answer(tiny, n_gpu_layers=-1)
 
 
+def test_webgpu_is_opened_by_aload(tiny):
+    with pytest.raises(
+        puna.errors.ArgumentError, match=r"n_gpu_layers = -1, expected 0, or .* await puna.Llama.aload"
+    ):
+        puna.Llama(tiny, n_gpu_layers=-1)
+
+
 def test_webgpu_can_be_waited_for_in_a_blocking_call(tiny):
     if len(puna.devices()) == 1:
         pytest.skip("this engine has no WebGPU")
