@@ -194,8 +194,8 @@ fn mix<S: Simd, V: Element, const NQ: usize>(
 ) {
     for e in (0..a.stride_v).step_by(S::ROWS) {
         let mut acc = [s.splat(0.0); NQ];
-        for t in 0..NQ {
-            acc[t] = s.load_f(out, t * a.stride_v + e);
+        for (t, acc) in acc.iter_mut().enumerate() {
+            *acc = s.load_f(out, t * a.stride_v + e);
         }
         for cell in from..to {
             let v = V::load(s, a.v, cell * a.stride_v + e);

@@ -117,7 +117,7 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
     let n_blocks: usize = widths[..n_parts].iter().map(|n| n.div_ceil(COLUMNS)).sum();
     // Few blocks at a time when there is much work in each, else enough to pay for taking them.
     let at_once = match tiles.len() {
-        1 => (n_blocks / (8 * ctx.n_workers)).clamp(1, 32),
+        1 => (n_blocks / (32 * ctx.n_workers)).clamp(1, 8),
         _ => 1,
     };
     loop {
@@ -183,7 +183,8 @@ fn one_block(
     Ok(())
 }
 
-/// Sixteen columns of weights, ready to multiply.
+/// Sixteen columns of weights, ready to multiply. It lives on the stack for one block at a time.
+#[allow(clippy::large_enum_variant)]
 enum Columns<'a> {
     Packed(&'static QuantKernels, usize, [&'a [u8]; COLUMNS], usize),
     Float(&'static FloatKernels, &'a [u8], usize),

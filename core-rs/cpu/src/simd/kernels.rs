@@ -14,6 +14,8 @@ use crate::simd::Simd;
 
 pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
 pub(crate) type StripFn = fn(&[u8], usize, &[f32], &mut [f32]);
+pub(crate) type LayerNormFn = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
+pub(crate) type RopeFn = fn(RopeLayout, &[f32], &[f32], &[f32], &mut [f32]);
 pub(crate) type AttendFn = fn(&Attend<'_>, &mut [f32]) -> Carry;
 
 /// A type's products: tiles of 1, 4 and [`Kernels::widest`] tokens.
@@ -43,12 +45,12 @@ pub(crate) struct Kernels {
     attends: [[[AttendFn; 3]; 2]; 2],
     pub(crate) quantize: fn(&[f32], usize, usize, &mut TileMut<'_>),
     pub(crate) rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
-    pub(crate) layer_norm: fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub(crate) layer_norm: LayerNormFn,
     pub(crate) add: fn(&mut [f32], &[f32]),
     pub(crate) softcap: fn(&mut [f32], f32),
     pub(crate) act: fn(Act, &mut [f32]),
     pub(crate) glu: fn(Act, &mut [f32], &[f32]),
-    pub(crate) rope: fn(RopeLayout, &[f32], &[f32], &[f32], &mut [f32]),
+    pub(crate) rope: RopeFn,
 }
 
 impl QuantKernels {
