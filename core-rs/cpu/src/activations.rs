@@ -166,8 +166,11 @@ pub(crate) fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) 
         }
         let (low, high) = rounded.split_at(SUB / 2);
         let bits = (SUB as i32 / 2).wrapping_mul(ROUND.to_bits() as i32);
-        let halves =
-            [low, high].map(|r| r.iter().fold(0i32, |s, &r| s.wrapping_add(r)).wrapping_sub(bits));
+        let halves = [low, high].map(|r| {
+            r.iter()
+                .fold(0i32, |s, &r| s.wrapping_add(r))
+                .wrapping_sub(bits)
+        });
         let sum = halves[0] + halves[1];
         out.d[b * size + t] = d;
         out.sums[b * size + t] = d * sum as f32;

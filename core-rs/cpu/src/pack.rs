@@ -115,6 +115,35 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Asks for the planes of block `b + ahead` of group `w`, or of the group behind it. Products of one
+/// token are bound by memory, and planes are too many small streams for the CPU's own prefetcher,
+/// which also stops at the end of a page.
+#[inline(always)]
+pub(crate) fn prefetch<S: Simd>(
+    s: S,
+    w: &[u8],
+    fields: &[Field],
+    n_blocks: usize,
+    b: usize,
+    ahead: usize,
+) {
+    let (mut plane, mut b) = (0, b + ahead);
+    if b >= n_blocks {
+        (plane, b) = (w.len(), b - n_blocks);
+    }
+    for field in fields {
+        let n_bytes = field.n_bytes() * S::ROWS;
+        let at = plane + b * n_bytes;
+        let first = at.next_multiple_of(ALIGN);
+        for line in 0..n_bytes.div_ceil(ALIGN) {
+            if first + line * ALIGN < at + n_bytes {
+                s.prefetch(w, first + line * ALIGN);
+            }
+        }
+        plane += n_bytes * n_blocks;
+    }
+}
+
 /// Packs up to `rows` rows of a file, `n_blocks` blocks each, into one group. `out` is zeroed.
 pub(crate) fn pack_group(layout: &Layout, rows: &[u8], n_blocks: usize, out: &mut [u8]) {
     let row_bytes = n_blocks * layout.block_bytes;

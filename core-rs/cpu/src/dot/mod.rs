@@ -18,7 +18,7 @@
 use puna_format::DType;
 
 use crate::activations::Tile;
-use crate::pack::{Field, Group};
+use crate::pack::{Field, Group, prefetch};
 use crate::simd::Simd;
 
 pub(crate) mod float;
@@ -37,6 +37,10 @@ macro_rules! for_quants {
     };
 }
 pub(crate) use for_quants;
+
+/// How far ahead of the products of one token weights are fetched: far enough for memory, near
+/// enough for the first-level cache.
+const AHEAD_BYTES: usize = 8192;
 
 /// The elements that share an activation scale.
 pub(crate) const SUB: usize = 32;
@@ -100,7 +104,11 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
 ) {
     let group = Group::split(w, Q::FIELDS, n_blocks, S::ROWS);
     let mut acc = [s.splat(0.0); T];
+    let ahead = (AHEAD_BYTES / (Q::BLOCK_BYTES * S::ROWS)).max(1);
     for b in 0..n_blocks {
+        if T == 1 {
+            prefetch(s, w, Q::FIELDS, n_blocks, b, ahead);
+        }
         let block = Q::block(s, &group, b);
         for i in 0..Q::BLOCK / SUB {
             let sub = Q::sub(s, &group, b, i, &block);

@@ -66,4 +66,8 @@ pub(crate) trait Simd: Copy + 'static {
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of all lanes.
     fn sum(self, a: Self::F) -> f32;
+    /// A hint that the cache line `at` bytes from the start of `bytes` is read soon; it may lie
+    /// behind the end.
+    #[inline(always)]
+    fn prefetch(self, _bytes: &[u8], _at: usize) {}
 }
