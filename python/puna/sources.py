@@ -23,12 +23,6 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Fi
 Progress: TypeAlias = Callable[[int, int], object]
 
 
-def is_source(thing: object) -> bool:
-    if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview)):
-        return True
-    return hasattr(thing, "read") and hasattr(thing, "seek")
-
-
 def name_of(source: object) -> str:
     """What responses call the model: its path, or what kind of thing it is."""
     if isinstance(source, (str, os.PathLike)):

@@ -114,15 +114,6 @@ impl Cache {
         Ok(moved)
     }
 
-    /// The cells of a sequence in order of position.
-    pub fn cells_of(&self, seq: u32) -> Vec<u32> {
-        let mut cells: Vec<u32> = (0..self.cells.len() as u32)
-            .filter(|&c| owns(self.cells[c as usize], seq))
-            .collect();
-        cells.sort_by_key(|&c| self.cells[c as usize].pos);
-        cells
-    }
-
     /// One past the last position of a sequence; 0 when it has none.
     pub fn end(&self, seq: u32) -> i32 {
         let mine = self.cells.iter().filter(|c| owns(**c, seq));

@@ -70,12 +70,6 @@ impl Strings {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         (0..self.len()).map(|i| self.get(i).unwrap_or_default())
     }
-
-    /// The strings as text; bytes that are not UTF-8 become U+FFFD.
-    pub fn to_strings_lossy(&self) -> Vec<String> {
-        let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        self.iter().map(lossy).collect()
-    }
 }
 
 impl std::fmt::Debug for Strings {

@@ -193,14 +193,6 @@ impl Tokenizer {
         Ok(self.vocab.types[self.check_id(id)?])
     }
 
-    /// The score of a token, 0 where the file has none.
-    ///
-    /// # Errors
-    /// An id outside the vocabulary.
-    pub fn token_score(&self, id: u32) -> Result<f32> {
-        Ok(self.vocab.scores[self.check_id(id)?])
-    }
-
     /// The token whose text in the file is `text`; of several the last.
     pub fn token_id(&self, text: &[u8]) -> Option<u32> {
         self.vocab.id(text)

@@ -43,11 +43,6 @@ impl Candidates {
         self.n_sorted = self.items.len();
     }
 
-    /// Whether all candidates are in order, best first.
-    pub fn is_sorted(&self) -> bool {
-        self.n_sorted >= self.items.len()
-    }
-
     /// Says that logits have changed, so that the order means nothing any more.
     pub fn set_unsorted(&mut self) {
         self.n_sorted = 0;
