@@ -14,7 +14,7 @@ pub trait Weights {
     /// The values of a small tensor that becomes a table in the plan; `None` where absent.
     fn table(&mut self, name: &str, n: usize) -> Result<Option<Vec<f32>>>;
 
-    /// The number of rows of a matrix, for forms that the file decides; `None` where absent.
+    /// Whether the file has the tensor, for forms that the file decides.
     fn has(&self, name: &str) -> bool;
 }
 
