@@ -180,7 +180,10 @@ impl Scheduler {
             return Ok(Some(vec![]));
         };
         for (row, &id) in step.rows.iter().enumerate() {
-            step.events.extend(self.choose(id, row, &output)?);
+            // Requests behind the failed row would wait for a token that never comes.
+            let event = self.choose(id, row, &output);
+            step.events
+                .extend(event.inspect_err(|_| self.running.clear())?);
         }
         Ok(Some(step.events))
     }
