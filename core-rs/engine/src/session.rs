@@ -136,7 +136,8 @@ impl Session {
 
     /// Removes positions `from ..` of a sequence.
     pub fn truncate(&mut self, seq: u32, from: usize) {
-        self.cache.remove(seq, from as i32, i32::MAX);
+        let from = i32::try_from(from).unwrap_or(i32::MAX);
+        self.cache.remove(seq, from, i32::MAX);
     }
 
     /// Makes the first `n` tokens of `source` also those of `target`, which must be empty.
