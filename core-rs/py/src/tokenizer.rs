@@ -130,10 +130,12 @@ impl ChatTemplate {
             parsed.map_err(|e| argument(name, e, "JSON"))
         };
         let messages = json("messages", messages)?;
-        let extra = json("extra", extra)?;
+        let serde_json::Value::Object(extra) = json("extra", extra)? else {
+            return Err(argument("extra", extra, "a JSON object"));
+        };
         let options = RenderOptions {
             add_generation_prompt,
-            extra: extra.as_object().cloned().unwrap_or_default(),
+            extra,
             ..RenderOptions::default()
         };
         Ok(py.detach(|| self.0.render(&messages, &options))?)
