@@ -83,7 +83,10 @@ async def open_source(source: Any, progress: Progress | None) -> Any:
             return BlobFile(source)
         buffer = await source.arrayBuffer()
         return JsFile(js.Uint8Array.new(buffer), getattr(source, "name", "blob"))
-    return JsFile(js.Uint8Array.new(getattr(source, "buffer", source)), "buffer")
+    if not hasattr(source, "buffer"):
+        return JsFile(js.Uint8Array.new(source), "buffer")
+    # A typed array may show a part of its buffer only.
+    return JsFile(js.Uint8Array.new(source.buffer, source.byteOffset, source.byteLength), "buffer")
 
 
 async def fetch(url: str, progress: Progress | None) -> JsFile:
@@ -108,6 +111,8 @@ async def fetch(url: str, progress: Progress | None) -> JsFile:
         if progress is not None and progress(done, total) is False:
             await reader.cancel()
             raise Cancelled(f"{url}: cancelled after {done} of {total} bytes")
+    if done < total:
+        raise FileError(f"{url}: {done} bytes came, expected {total}")
     return JsFile(whole, url)
 
 
