@@ -4,7 +4,7 @@
 mod support;
 
 use puna_graph::Executor;
-use support::{all_logits, golden_cases, reference};
+use support::{all_logits, golden_cases, reference, worst};
 
 /// The golden values are f32 results of another program in another order of summing.
 const TOLERANCE: f32 = 1e-3;
@@ -16,11 +16,7 @@ fn logits_equal_those_of_transformers() {
     for case in cases {
         let mut exec = reference(&case.gguf, case.tokens.len());
         let logits = all_logits(&mut exec, &case.tokens);
-        let worst = logits
-            .iter()
-            .zip(&case.logits)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let worst = worst(&logits, &case.logits);
         assert!(
             worst < TOLERANCE,
             "{}: off by {worst} ({})",

@@ -4,19 +4,14 @@ mod support;
 
 use puna_graph::{Batch, Cell, Executor, Output, Plan, Read};
 use puna_model::{ARCHS, Options, lower};
-use support::{all_logits, logits, reference, reference_of, tiny_model, upload};
+use support::{all_logits, logits, reference, reference_of, tiny_model, upload, worst};
 
 const TOKENS: [u32; 12] = [1, 40, 77, 100, 9, 9, 250, 33, 64, 128, 200, 5];
 /// The same sums in another grouping.
 const TOLERANCE: f32 = 1e-4;
 
 fn assert_close(a: &[f32], b: &[f32], what: &str) {
-    assert_eq!(a.len(), b.len(), "{what}: lengths");
-    let worst = a
-        .iter()
-        .zip(b)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let worst = worst(a, b);
     assert!(worst < TOLERANCE, "{what}: off by {worst}");
 }
 

@@ -91,3 +91,16 @@ pub fn logits(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
 pub fn all_logits(exec: &mut dyn Executor, tokens: &[u32]) -> Vec<f32> {
     logits(exec, &Batch::of_sequence(tokens, 0, true))
 }
+
+/// The largest difference; NaN where there is one, which is below no tolerance.
+pub fn worst(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "lengths");
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |worst, d| {
+        if d <= worst || worst.is_nan() {
+            worst
+        } else {
+            d
+        }
+    })
+}
