@@ -105,7 +105,7 @@ class Request:
             presence_penalty=number("presence_penalty", self.presence_penalty),
             repeat_penalty=number("repeat_penalty", self.repeat_penalty),
             logit_bias=[
-                (integer("logit_bias: token id", int(token), 0), number("logit_bias", value))
+                (integer("logit_bias: token id", token_id(token), 0), number("logit_bias", value))
                 for token, value in bias.items()
             ],
             penalty_last_n=integer("last_n_tokens_size", penalty_last_n, -1),
@@ -145,3 +145,8 @@ class ChatRequest(Request):
         if self.top_logprobs is not None and not self.logprobs:
             raise ArgumentError(f"top_logprobs = {self.top_logprobs}, expected None unless logprobs = True")
         return (self.top_logprobs or 0) if self.logprobs else None
+
+
+def token_id(key: object) -> object:
+    """A key of `logit_bias`: JSON has texts for keys."""
+    return int(key) if isinstance(key, str) and key.isdecimal() else key

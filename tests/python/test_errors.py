@@ -271,6 +271,8 @@ def test_an_argument_out_of_its_range(tiny, options, says):
         (dict(top_k=1.5), "top_k = 1.5, expected a whole number"),
         (dict(logit_bias={10**6: 1.0}), "1000000"),
         (dict(logit_bias=[1]), "logit_bias = [1], expected a dict"),
+        (dict(logit_bias={"x": 1}), "logit_bias: token id = 'x', expected a whole number"),
+        (dict(logit_bias={1.5: 1}), "logit_bias: token id = 1.5, expected a whole number"),
         (dict(stop=7), "stop = 7, expected a str or a list of str"),
         (dict(max_tokens="x"), "max_tokens = 'x', expected a whole number"),
         (dict(logprobs=-1), "logprobs = -1, expected a whole number"),
