@@ -26,10 +26,14 @@ pub enum Error {
     },
     /// More memory than the system gives.
     #[error(
-        "not enough memory: {n_bytes} bytes for the model's weights and a cache of n_ctx = {n_ctx} \
-         tokens; expected a smaller n_ctx or model"
+        "not enough memory: {n_bytes} bytes for the model's weights, a cache of n_ctx = {n_ctx} tokens \
+         and batches of n_batch = {n_batch}; expected smaller ones, or a smaller model"
     )]
-    Memory { n_bytes: u64, n_ctx: usize },
+    Memory {
+        n_bytes: u64,
+        n_ctx: usize,
+        n_batch: usize,
+    },
     #[error("token id {id}, expected 0 to {}", n_vocab - 1)]
     Token { id: u32, n_vocab: usize },
     #[error(transparent)]

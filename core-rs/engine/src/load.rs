@@ -223,7 +223,6 @@ fn executor(
         n => (n as usize).min(n_layer),
     };
     if on_gpu == 0 {
-        check_room(graph, options)?;
         return cpu(plan(graph), options);
     }
     let gpu = gpu.ok_or_else(|| {
@@ -246,15 +245,18 @@ fn executor(
     Ok(Box::new(split))
 }
 
-/// Asks the system for what weights and cache will take, and gives it back: a failed allocation
-/// later would end the process, in a tab the whole interpreter.
-fn check_room(graph: &Graph, options: &SessionOptions) -> Result<()> {
+/// Asks the system for what weights, cache and activations will take, and gives it back: a failed
+/// allocation later would end the process, in a tab the whole interpreter.
+fn check_room(plan: &Plan, options: &SessionOptions) -> Result<()> {
+    let graph = &plan.graph;
     let (k, v) = (options.type_k.n_bytes(), options.type_v.n_bytes());
     let per_cell = |kv: &KvLayer| kv.n_head_kv * (kv.dim_k * k + kv.dim_v * v);
     let cell = graph.kv.iter().map(per_cell).sum::<usize>() + size_of::<Cell>();
     let weight = |w: &Weight| Ok::<_, Error>((w.dtype.row_bytes(w.n_in())? * w.n_out()) as u64);
     let weights: u64 = graph.weights.iter().map(weight).sum::<Result<_>>()?;
-    let n_bytes = weights.saturating_add((options.n_ctx as u64).saturating_mul(cell as u64));
+    let activations: u64 = plan.arenas.iter().map(|&n| 4 * n as u64).sum();
+    let cache = (options.n_ctx as u64).saturating_mul(cell as u64);
+    let n_bytes = weights.saturating_add(cache).saturating_add(activations);
     let fits =
         usize::try_from(n_bytes).is_ok_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok());
     match fits {
@@ -262,11 +264,13 @@ fn check_room(graph: &Graph, options: &SessionOptions) -> Result<()> {
         false => Err(Error::Memory {
             n_bytes,
             n_ctx: options.n_ctx,
+            n_batch: options.n_batch,
         }),
     }
 }
 
 fn cpu(plan: Plan, options: &SessionOptions) -> Result<Box<dyn Executor>> {
+    check_room(&plan, options)?;
     let cpu = Cpu::new(
         plan,
         CpuOptions {
