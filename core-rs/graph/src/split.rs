@@ -41,7 +41,6 @@ impl Graph {
             .map(|x| x.value)
             .filter(|id| written.contains(id))
             .collect();
-        found.dedup();
         found.sort_unstable();
         found.dedup();
         assert_eq!(found.len(), 1, "values that cross a layer border");

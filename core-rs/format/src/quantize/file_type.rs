@@ -7,7 +7,7 @@ use crate::DType;
 macro_rules! file_types {
     ($($name:ident = $id:literal, $dtype:ident;)*) => {
         #[allow(non_camel_case_types)]
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum FileType { $($name),* }
 
         const TABLE: &[(FileType, &str, u32, DType)] =
