@@ -92,14 +92,20 @@ function ask(text) {
     turn("user", text);
     const answer = turn("assistant", "");
     let content = "";
-    const result = await state.engine.chat(
-      { messages: state.messages, temperature: 0.2, max_tokens: null },
-      (chunk) => {
-        content += chunk.choices[0].delta.content ?? "";
-        answer.body.textContent = content;
-        answer.node.scrollIntoView({ block: "end" });
-      },
-    );
+    const show = (/** @type {any} */ chunk) => {
+      content += chunk.choices[0].delta.content ?? "";
+      answer.body.textContent = content;
+      answer.node.scrollIntoView({ block: "end" });
+    };
+    let result;
+    try {
+      result = await state.engine.chat({ messages: state.messages, temperature: 0.2, max_tokens: null }, show);
+    } catch (error) {
+      // A question without an answer must not stay: templates want turns that alternate.
+      state.messages.pop();
+      answer.node.remove();
+      throw error;
+    }
     state.messages.push({ role: "assistant", content });
     const note = document.createElement("small");
     note.textContent = speed(result.timings);

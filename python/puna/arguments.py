@@ -98,6 +98,18 @@ def refuse(
             raise UnsupportedError(f"{name} = {short(value)} is not supported, expected {expected}")
 
 
+# What tokens alone do not have: a text to end, repeat, stream or put into a dictionary.
+OF_TEXT = ("stop", "echo", "stream", "model", "logprobs", "max_tokens")
+
+
+def only_sampling(title: str, options: Mapping[str, object]) -> None:
+    """Refuses options of a completion that choosing tokens has no use for."""
+    for name in OF_TEXT:
+        if options.get(name):
+            expected = f"no {name}: {title}() gives token ids"
+            raise UnsupportedError(f"{name} = {short(options[name])} is not supported, expected {expected}")
+
+
 def asks_nothing(value: object, neutral: object) -> bool:
     return value is neutral or (type(value) is not bool and value == neutral)
 

@@ -169,6 +169,7 @@ class Llama(Evaluation):
     ) -> Iterator[int]:
         """Token ids after `tokens`, until the context ends or the iterator is closed. With `reset` off
         they come after what is in the context."""
+        arguments.only_sampling("generate", options)
         prompt = [*([] if reset else self.eval_tokens), *tokens]
         request = CompletionRequest.parse({"max_tokens": None, "temperature": temp, **options})
         core_options = request.core_options() | {"ignore_eos": True}
@@ -178,6 +179,7 @@ class Llama(Evaluation):
 
     def sample(self, *, temp: float = 0.8, **options: Unpack[CompletionOptions]) -> int:
         """A token chosen by the logits of the last one evaluated."""
+        arguments.only_sampling("sample", options)
         request = CompletionRequest.parse({"temperature": temp, **options})
         sampler = core.Sampler(self._sampling(request), self.n_vocab())
         sampler.accept(self.eval_tokens)

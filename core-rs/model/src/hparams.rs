@@ -160,6 +160,15 @@ impl Hparams {
             )),
         };
         let n_embd_head_k = head("attention.key_length")?;
+        let n_embd_head_v = head("attention.value_length")?;
+        let widest = n_embd_head_k.max(n_embd_head_v) as u64;
+        if let Some(n) = n_head
+            .iter()
+            .find(|&&n| n as u64 * widest > MAX_WIDTH as u64)
+        {
+            let most = format!("at most {} heads of {widest}", MAX_WIDTH as u64 / widest);
+            return Err(hparam(keys.name("attention.head_count"), n, most));
+        }
         let n_rot = keys.size("rope.dimension_count")?.unwrap_or(n_embd_head_k);
         if n_rot % 2 != 0 || n_rot > n_embd_head_k {
             let key = keys.name("rope.dimension_count");
@@ -181,7 +190,7 @@ impl Hparams {
             n_head: n_head.clone(),
             n_head_kv,
             n_embd_head_k,
-            n_embd_head_v: head("attention.value_length")?,
+            n_embd_head_v,
             norm_eps: eps.ok_or_else(|| {
                 hparam(
                     keys.name("attention.layer_norm_rms_epsilon"),

@@ -38,10 +38,6 @@ macro_rules! for_quants {
 }
 pub(crate) use for_quants;
 
-/// How far ahead of the products of one token weights are fetched: far enough for memory, near
-/// enough for the first-level cache.
-const AHEAD_BYTES: usize = 8192;
-
 /// The elements that share an activation scale.
 pub(crate) const SUB: usize = 32;
 
@@ -60,6 +56,9 @@ pub(crate) trait Quant {
     const MINS: bool = false;
     /// Largest unsigned weight.
     const MAX: i32;
+    /// How far ahead of the products of one token weights are fetched: far enough for memory, near
+    /// enough for the first-level cache (measured on a Zen 5 server: 4 to 24 KiB tried).
+    const AHEAD_BYTES: usize = 12 << 10;
 
     /// What is decoded once a block.
     type Block<S: Simd>: Copy;
@@ -104,7 +103,7 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
 ) {
     let group = Group::split(w, Q::FIELDS, n_blocks, S::ROWS);
     let mut acc = [s.splat(0.0); T];
-    let ahead = (AHEAD_BYTES / (Q::BLOCK_BYTES * S::ROWS)).max(1);
+    let ahead = (Q::AHEAD_BYTES / (Q::BLOCK_BYTES * S::ROWS)).max(1);
     for b in 0..n_blocks {
         if T == 1 {
             prefetch(s, w, Q::FIELDS, n_blocks, b, ahead);

@@ -19,6 +19,7 @@ impl Quant for Q8_0 {
     const BLOCK_BYTES: usize = 34;
     const FIELDS: &'static [Field] = &[Field::words(2, 8).signed(), Field::half(0)];
     const MAX: i32 = 255;
+    const AHEAD_BYTES: usize = 8 << 10;
     type Block<S: Simd> = ();
 
     #[inline(always)]
