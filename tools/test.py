@@ -36,7 +36,7 @@ STAGES = [
     Stage("tools", "Chromium, Vulkan, npm packages, wheels", ["make", "tools"]),
     Stage("build", "the release build in .venv", ["make", "build"]),
     Stage("wasm", "the Pyodide wheel", ["make", "wasm"]),
-    Stage("rust", "all crates, on software GPUs too", [*RUST, "cargo", "test", "--workspace", "--features", "wgpu"]),
+    Stage("rust", "all crates, on software GPUs too", [*RUST, "cargo", "test", "--workspace", "--features", "wgpu", "--no-fail-fast"]),
     Stage("neon", "aarch64 kernels in qemu", [*RUST, "core-rs/cpu/test_neon.sh"], ("tools",)),
     Stage("simd128", "WebAssembly kernels", [*RUST, "core-rs/cpu/test_wasm.sh"], ("tools",)),
     Stage("python", "the package, natively", [*PYTEST, "tests/python"], ("build",)),

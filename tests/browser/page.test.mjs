@@ -11,7 +11,7 @@ import { serve } from "./serve.mjs";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const site = join(root, "build/web");
 const shots = join(root, "build/test");
-const story = join(root, process.env.PUNA_DATA ?? "../shared/data", "models/stories260K.gguf");
+const story = resolve(root, process.env.PUNA_DATA ?? "../shared/data", "models/stories260K.gguf");
 const LOAD_MS = 120_000;
 
 let browser;

@@ -5,20 +5,21 @@
 use puna_cpu::{Cpu, CpuOptions, Isa};
 use puna_format::{DType, Gguf};
 use puna_graph::reference::Reference;
-use puna_graph::{Batch, Executor, Graph, KvDType, Output, Plan, Read, Tensor, WeightId};
+use puna_graph::{Batch, Executor, Graph, KvDType, Output, Plan, Read, Result, Tensor, WeightId};
 use puna_model::{Arch, Options, lower, tiny};
 
 pub const N_CELLS: usize = 64;
 
-/// Makes an executor of a graph for up to so many tokens, all of them outputs.
-pub type Make = Box<dyn Fn(&Graph, usize, KvDType) -> Box<dyn Executor>>;
+/// Makes an executor of a graph for up to so many tokens, all of them outputs. An executor without
+/// kernels for a type refuses the graph.
+pub type Make = Box<dyn Fn(&Graph, usize, KvDType) -> Result<Box<dyn Executor>>>;
 
 /// Every executor of this machine, by name.
 pub fn executors() -> Vec<(String, Make)> {
     let mut list: Vec<(String, Make)> = vec![];
     for isa in Isa::available() {
         for n_threads in [1, 2] {
-            let make = move |graph: &Graph, n: usize, kv: KvDType| -> Box<dyn Executor> {
+            let make = move |graph: &Graph, n: usize, kv: KvDType| -> Result<Box<dyn Executor>> {
                 let options = CpuOptions {
                     n_threads: Some(n_threads),
                     n_cells: N_CELLS,
@@ -28,7 +29,7 @@ pub fn executors() -> Vec<(String, Make)> {
                     ..CpuOptions::default()
                 };
                 let plan = Plan::new(graph.fused(), n, n);
-                Box::new(Cpu::new(plan, options).expect("cpu executor"))
+                Ok(Box::new(Cpu::new(plan, options)?))
             };
             list.push((format!("cpu {} x{n_threads}", isa.name()), Box::new(make)));
         }
@@ -99,14 +100,14 @@ fn gpu() -> Vec<(String, Make)> {
         }
     };
     let name = format!("gpu {}", context.info.name);
-    let make = move |graph: &Graph, n: usize, kv: KvDType| -> Box<dyn Executor> {
+    let make = move |graph: &Graph, n: usize, kv: KvDType| -> Result<Box<dyn Executor>> {
         let options = GpuOptions {
             n_cells: N_CELLS,
             type_k: kv,
             type_v: kv,
         };
         let plan = Plan::new(graph.fused(), n, n);
-        Box::new(WgpuExecutor::open(&plan, &context, options).expect("gpu executor"))
+        Ok(Box::new(WgpuExecutor::open(&plan, &context, options)?))
     };
     vec![(name, Box::new(make))]
 }
