@@ -116,7 +116,8 @@ function ask(text) {
 /** @param {{prompt_n: number, prompt_ms: number, predicted_n: number, predicted_ms: number}} t */
 function speed(t) {
   const rate = (/** @type {number} */ n, /** @type {number} */ ms) => (ms > 0 ? (n * 1000 / ms).toFixed(1) : "–");
-  return `prompt ${t.prompt_n} tokens at ${rate(t.prompt_n, t.prompt_ms)} t/s · `
+  // No rate for the prompt: what an earlier turn left in the cache is not evaluated again.
+  return `prompt ${t.prompt_n} tokens in ${t.prompt_ms.toFixed(0)} ms · `
     + `answer ${t.predicted_n} tokens at ${rate(t.predicted_n, t.predicted_ms)} t/s`;
 }
 
