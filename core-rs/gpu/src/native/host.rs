@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use puna_graph::{Error, Result};
 
@@ -270,6 +271,9 @@ impl NativeHost {
     }
 }
 
+/// A callback comes with the wait before it, or from a thread that is in the middle of running it.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl Host for NativeHost {
     fn name(&self) -> String {
         let info = &self.context.info;
@@ -351,9 +355,10 @@ impl Host for NativeHost {
             let _gone = send.send(result);
         });
         self.wait()?;
+        // Another thread that waits for the same device may be the one that runs the callback.
         let mapped = receive
-            .try_recv()
-            .map_err(|e| device_error(e.to_string()))?;
+            .recv_timeout(CALLBACK_TIMEOUT)
+            .map_err(|e| device_error(format!("no answer to a read: {e}")))?;
         mapped.map_err(|e| device_error(e.to_string()))?;
         let view = slice
             .get_mapped_range()
