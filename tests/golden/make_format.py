@@ -13,10 +13,11 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
 OUT = Path(__file__).parent / "format"
 N_BLOCKS = 16
-DECODED = ["F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
-ENCODED = ["F16", "BF16", "Q4_0", "Q5_0", "Q8_0"]
+DECODED = "F16 BF16 Q4_0 Q5_0 Q8_0 Q4_K Q5_K Q6_K Q4_1 Q5_1 Q2_K Q3_K IQ4_NL IQ4_XS MXFP4".split()
+ENCODED = "F16 BF16 Q4_0 Q5_0 Q8_0 Q4_1 Q5_1 MXFP4".split()
 # Where a block keeps its f16 numbers.
 SCALES = {"F16": [0], "Q4_0": [0], "Q5_0": [0], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+SCALES |= {"Q4_1": [0, 2], "Q5_1": [0, 2], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0]}
 
 
 def random_blocks(name: str, rng: np.random.Generator) -> np.ndarray:

@@ -54,8 +54,11 @@ fn encoding_equals_the_gguf_package_where_it_has_an_encoder() {
         DType::F16,
         DType::BF16,
         DType::Q4_0,
+        DType::Q4_1,
         DType::Q5_0,
+        DType::Q5_1,
         DType::Q8_0,
+        DType::MXFP4,
     ] {
         let expected = golden(&format!("{dtype}.encoded"));
         assert_eq!(encode(dtype, &values), expected, "{dtype}");
@@ -80,13 +83,21 @@ fn encoding_adds_no_more_error_than_llama_cpp_allows_itself() {
     }
 }
 
+/// How far, relative to it, a value may be from what stands for it where all of a block are alike.
+fn coarseness(dtype: DType) -> f32 {
+    match dtype {
+        DType::MXFP4 => 0.25, // nearly 8 becomes 6
+        _ => 0.01,
+    }
+}
+
 #[test]
 fn silent_tiny_and_constant_rows_survive() {
     for &dtype in DType::all().iter().filter(|t| t.can_encode()) {
         for x in [0.0, -0.0, 1e-40, -1e-30, 1.0, -2.5, 1000.0] {
             let row = vec![x; 256];
             let decoded = decode(dtype, &encode(dtype, &row));
-            let close = |y: &f32| (y - x).abs() <= 0.01 * x.abs() + 1e-7;
+            let close = |y: &f32| (y - x).abs() <= coarseness(dtype) * x.abs() + 1e-7;
             assert!(
                 decoded.iter().all(close),
                 "{dtype} of {x}: {:?}",

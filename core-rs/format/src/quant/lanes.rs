@@ -113,10 +113,20 @@ impl Lanes {
     /// The largest of the eight.
     #[inline(always)]
     pub(crate) fn largest(self) -> f32 {
+        self.fold(|a, b| if a > b { a } else { b })
+    }
+
+    /// The smallest of the eight.
+    #[inline(always)]
+    pub(crate) fn smallest(self) -> f32 {
+        self.fold(|a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn fold(self, join: fn(f32, f32) -> f32) -> f32 {
         let v = self.to_array();
-        let max = |a: f32, b: f32| if a > b { a } else { b };
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| max(v[i], v[i + 4]));
-        max(max(a, c), max(b, d))
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| join(v[i], v[i + 4]));
+        join(join(a, c), join(b, d))
     }
 }
 
@@ -141,6 +151,18 @@ pub(crate) fn largest_size(x: &[f32]) -> f32 {
         largest = largest.max(Lanes::load(x).abs());
     }
     largest.largest()
+}
+
+/// The smallest and the largest value of a slice of a multiple of 8 elements.
+#[inline(always)]
+pub(crate) fn min_max(x: &[f32]) -> (f32, f32) {
+    let (mut min, mut max) = (Lanes::of(f32::MAX), Lanes::of(f32::MIN));
+    for x in x.chunks_exact(LANES) {
+        let x = Lanes::load(x);
+        min = min.min(x);
+        max = max.max(x);
+    }
+    (min.smallest(), max.largest())
 }
 
 /// The value of the largest size, with its sign; of two, the first. A slice of a multiple of 8 elements.

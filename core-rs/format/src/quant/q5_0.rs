@@ -43,12 +43,17 @@ fn encode(values: &[f32], out: &mut [u8]) {
             let q = Lanes::load(x) * Lanes::of(inverse) + Lanes::of(16.5);
             codes.copy_from_slice(&q.floor().within(0.0, 31.0).to_bytes());
         }
-        let (fifths, nibbles) = block[2..].split_at_mut(4);
-        for (byte, codes) in fifths.iter_mut().zip(codes.chunks_exact(8)) {
-            *byte = (0..8).fold(0, |bits, i| bits | (codes[i] >> 4) << i);
-        }
-        for (j, pair) in nibbles.iter_mut().enumerate() {
-            *pair = codes[j] & 15 | codes[j + BLOCK / 2] << 4;
-        }
+        put_codes(&codes, &mut block[2..]);
+    }
+}
+
+/// 32 codes of 5 bits into the 20 bytes of fifth bits and nibbles.
+pub(crate) fn put_codes(codes: &[u8; BLOCK], bytes: &mut [u8]) {
+    let (fifths, nibbles) = bytes.split_at_mut(4);
+    for (byte, codes) in fifths.iter_mut().zip(codes.chunks_exact(8)) {
+        *byte = (0..8).fold(0, |bits, i| bits | (codes[i] >> 4) << i);
+    }
+    for (j, pair) in nibbles.iter_mut().enumerate() {
+        *pair = codes[j] & 15 | codes[j + BLOCK / 2] << 4;
     }
 }
