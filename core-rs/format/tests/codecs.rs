@@ -72,14 +72,20 @@ fn wave(n: usize) -> Vec<f32> {
 
 #[test]
 fn encoding_adds_no_more_error_than_llama_cpp_allows_itself() {
-    const LIMIT: f64 = 0.002; // of the root of summed squares over n, as in that test
+    // Of the root of summed squares over n, as in that test.
+    let limit = |dtype| match dtype {
+        DType::TQ1_0 | DType::TQ2_0 => 0.01,
+        DType::Q2_K => 0.0075,
+        DType::Q3_K => 0.004,
+        _ => 0.002,
+    };
     let values = wave(4096);
     for &dtype in DType::all().iter().filter(|t| t.can_encode()) {
         let decoded = decode(dtype, &encode(dtype, &values));
         let pairs = values.iter().zip(&decoded);
         let squares: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
         let error = squares.sqrt() / values.len() as f64;
-        assert!(error < LIMIT, "{dtype}: {error}");
+        assert!(error < limit(dtype), "{dtype}: {error}");
     }
 }
 

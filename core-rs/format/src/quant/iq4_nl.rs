@@ -8,33 +8,37 @@
 //!      └──────────┴────────────────────────────────────────────┘
 //! ```
 
-use super::{Codec, F16_MAX, read_f16};
+use super::lanes::LANES;
+use super::search_signed::Signed;
+use super::uneven::{self, Uneven};
+use super::{Codec, F16_MAX, read_f16, write_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
-    encode: None,
+    encode: Some(encode),
     limit: 113.0 * F16_MAX,
 };
 
 const BLOCK: usize = 32;
 const BYTES: usize = 18;
 
-/// What the codes stand for (`kvalues` of the `gguf` package).
-pub(crate) const VALUES: [i8; 16] = [
-    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
-];
-
-/// 32 elements of scale `d` from 16 bytes.
-pub(crate) fn decode_codes(d: f32, codes: &[u8], out: &mut [f32]) {
-    let (low, high) = out.split_at_mut(BLOCK / 2);
-    for ((q, low), high) in codes.iter().zip(low).zip(high) {
-        *low = d * f32::from(VALUES[usize::from(q & 15)]);
-        *high = d * f32::from(VALUES[usize::from(q >> 4)]);
+fn decode(bytes: &[u8], out: &mut [f32]) {
+    for (block, out) in bytes.chunks_exact(BYTES).zip(out.chunks_exact_mut(BLOCK)) {
+        uneven::decode(read_f16(block), &block[2..], out);
     }
 }
 
-fn decode(bytes: &[u8], out: &mut [f32]) {
-    for (block, out) in bytes.chunks_exact(BYTES).zip(out.chunks_exact_mut(BLOCK)) {
-        decode_codes(read_f16(block), &block[2..], out);
+/// Eight blocks at a time; what is missing to eight is zeros.
+fn encode(values: &[f32], out: &mut [u8]) {
+    const N: usize = LANES * BLOCK;
+    for (x, blocks) in values.chunks(N).zip(out.chunks_mut(LANES * BYTES)) {
+        let mut padded = [0.0; N];
+        padded[..x.len()].copy_from_slice(x);
+        let steps = Signed::<BLOCK, _>::new(&padded, Uneven).steps();
+        let blocks = blocks.chunks_exact_mut(BYTES).zip(x.chunks_exact(BLOCK));
+        for ((block, x), step) in blocks.zip(steps) {
+            let d = write_f16(step, block);
+            uneven::encode(x, d, &mut block[2..]);
+        }
     }
 }

@@ -12,11 +12,13 @@
 //! x = (d · (scale - 32)) · VALUES[q]
 //! ```
 
-use super::{Codec, F16_MAX, iq4_nl, read_f16};
+use super::search_signed::Signed;
+use super::uneven::{self, Uneven};
+use super::{Codec, F16_MAX, lanes, read_f16, write_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
-    encode: None,
+    encode: Some(encode),
     limit: 31.0 * 113.0 * F16_MAX,
 };
 
@@ -37,7 +39,27 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
         let d = read_f16(block);
         let codes = block[CODES_AT..].chunks_exact(SUB / 2);
         for (j, (codes, out)) in codes.zip(out.chunks_exact_mut(SUB)).enumerate() {
-            iq4_nl::decode_codes(d * f32::from(unpack_scale(block, j)), codes, out);
+            uneven::decode(d * f32::from(unpack_scale(block, j)), codes, out);
+        }
+    }
+}
+
+/// Finds each sub-block's best scale, rounds the 8 scales to 6 bits so that the largest is -32, and
+/// then rounds the elements to what the rounded scales can say.
+fn encode(values: &[f32], out: &mut [u8]) {
+    for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
+        let lines = Signed::<SUB, _>::new(x, Uneven);
+        let steps = lines.steps();
+        block.fill(0);
+        let d = write_f16(lanes::extreme(&steps) / -32.0, block);
+        let scales = lines.round(&steps, d, 32.0);
+        let (head, codes) = block.split_at_mut(CODES_AT);
+        let parts = x.chunks_exact(SUB).zip(codes.chunks_exact_mut(SUB / 2));
+        for (j, (x, codes)) in parts.enumerate() {
+            let scale = scales[j].wrapping_add(32);
+            head[4 + j / 2] |= (scale & 15) << (4 * (j % 2));
+            head[2 + j / 4] |= (scale >> 4) << (2 * (j % 4));
+            uneven::encode(x, d * f32::from(scales[j] as i8), codes);
         }
     }
 }

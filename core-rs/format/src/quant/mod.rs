@@ -26,6 +26,7 @@ pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 mod search;
 mod search_signed;
+mod uneven;
 
 /// Whole rows of f32 into blocks of exactly the right length.
 pub(crate) type Encode = fn(&[f32], &mut [u8]);
@@ -115,9 +116,9 @@ pub(crate) fn read_f16(bytes: &[u8]) -> f32 {
     half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()
 }
 
-/// Writes `value` as f16 and returns what was really stored.
+/// Writes `value` as f16, the largest there is for what is larger, and returns what was really stored.
 pub(crate) fn write_f16(value: f32, out: &mut [u8]) -> f32 {
-    let stored = half::f16::from_f32(value);
+    let stored = half::f16::from_f32(value.clamp(-F16_MAX, F16_MAX));
     out[..2].copy_from_slice(&stored.to_le_bytes());
     stored.to_f32()
 }

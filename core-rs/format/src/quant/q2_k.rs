@@ -12,11 +12,12 @@
 //! x = (d · scale) · q - (dmin · minimum)
 //! ```
 
+use super::search::{Fitted, Grid, Lines};
 use super::{Codec, F16_MAX, read_f16};
 
 pub(crate) const CODEC: Codec = Codec {
     decode,
-    encode: None,
+    encode: Some(encode),
     limit: 15.0 * F16_MAX,
 };
 
@@ -40,6 +41,31 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
             let (first, shift) = place(j);
             for (x, byte) in out.iter_mut().zip(&block[CODES_AT + first..]) {
                 *x = step * f32::from(byte >> shift & 3) - low;
+            }
+        }
+    }
+}
+
+/// Fits a line to each sub-block, rounds the 16 slopes and 16 minima to 4 bits on two common units, and
+/// then rounds the elements to what the rounded lines can say.
+fn encode(values: &[f32], out: &mut [u8]) {
+    for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
+        let (first, second) = x.split_at(BLOCK / 2);
+        let halves = [first, second].map(Lines::<SUB>::new);
+        let fitted = halves.each_ref().map(|half| half.fit(Grid::Q2));
+        block.fill(0);
+        let units = Fitted::units(&fitted, Grid::Q2, &mut block[D_AT..]);
+        for (h, half) in halves.iter().enumerate() {
+            let lines = half.round(&fitted[h], units, Grid::Q2);
+            for j in 0..8 {
+                block[8 * h + j] = lines.scales[j] | lines.minima[j] << 4;
+                let x = &x[h * BLOCK / 2 + j * SUB..][..SUB];
+                let codes = lines.codes::<SUB>(j, x, Grid::Q2.q_max);
+                let (first, shift) = place(8 * h + j);
+                let bytes = &mut block[CODES_AT + first..][..SUB];
+                for (byte, code) in bytes.iter_mut().zip(codes) {
+                    *byte |= code << shift;
+                }
             }
         }
     }

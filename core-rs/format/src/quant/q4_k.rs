@@ -14,7 +14,7 @@
 //! x = (d · scale) · q - (dmin · minimum)
 //! ```
 
-use super::search::{Grid, Lines};
+use super::search::{Fitted, Grid, Lines};
 use super::{Codec, F16_MAX, read_f16};
 
 pub(crate) const CODEC: Codec = Codec {
@@ -73,7 +73,10 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
 fn encode(values: &[f32], out: &mut [u8]) {
     for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
         let (head, codes) = block.split_at_mut(4 + SCALE_BYTES);
-        let lines = Lines::<SUB>::new(x).fit(Grid::Q4, head);
+        let lines = Lines::<SUB>::new(x);
+        let fitted = lines.fit(Grid::Q4);
+        let units = Fitted::units(std::slice::from_ref(&fitted), Grid::Q4, head);
+        let lines = lines.round(&fitted, units, Grid::Q4);
         pack_scales(&lines.scales, &lines.minima, &mut head[4..]);
         let parts = x.chunks_exact(2 * SUB).zip(codes.chunks_exact_mut(SUB));
         for (p, (x, part)) in parts.enumerate() {

@@ -11,7 +11,7 @@
 //! ```
 
 use super::q4_k::{BLOCK, N_SUB, SCALE_BYTES, SUB, pack_scales, unpack_scale};
-use super::search::{Grid, Lines};
+use super::search::{Fitted, Grid, Lines};
 use super::{Codec, F16_MAX, read_f16};
 
 pub(crate) const CODEC: Codec = Codec {
@@ -45,7 +45,10 @@ fn encode(values: &[f32], out: &mut [u8]) {
         block.fill(0);
         let (head, codes) = block.split_at_mut(4 + SCALE_BYTES);
         let (fifths, nibbles) = codes.split_at_mut(SUB);
-        let lines = Lines::<SUB>::new(x).fit(Grid::Q5, head);
+        let lines = Lines::<SUB>::new(x);
+        let fitted = lines.fit(Grid::Q5);
+        let units = Fitted::units(std::slice::from_ref(&fitted), Grid::Q5, head);
+        let lines = lines.round(&fitted, units, Grid::Q5);
         pack_scales(&lines.scales, &lines.minima, &mut head[4..]);
         for j in 0..N_SUB {
             let codes = lines.codes::<SUB>(j, &x[j * SUB..][..SUB], Q_MAX);

@@ -13,7 +13,7 @@
 //!   j + 96  high nibble of low[j + 32]   bits 6, 7
 //! ```
 
-use super::search_signed::{Signed, signed_codes};
+use super::search_signed::{Even, Signed, signed_codes};
 use super::{Codec, F16_MAX, lanes, read_f16, write_f16};
 
 pub(crate) const CODEC: Codec = Codec {
@@ -27,7 +27,11 @@ const BLOCK: usize = 256;
 const BYTES: usize = 210;
 const SUB: usize = 16;
 const N_SUB: usize = BLOCK / SUB;
-const Q_MAX: f32 = 32.0;
+const CODES: Even = Even {
+    q_max: 32.0,
+    by: 0.2,
+    n_side: 4,
+};
 const HALF: usize = 128;
 const SCALES_AT: usize = 192;
 const D_AT: usize = 208;
@@ -59,7 +63,7 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
 fn encode(values: &[f32], out: &mut [u8]) {
     for (x, block) in values.chunks_exact(BLOCK).zip(out.chunks_exact_mut(BYTES)) {
         let (first, second) = x.split_at(HALF);
-        let halves = [first, second].map(|half| Signed::<SUB>::new(half, Q_MAX));
+        let halves = [first, second].map(|half| Signed::<SUB, _>::new(half, CODES));
         let mut steps = [0.0; N_SUB];
         for (half, steps) in halves.iter().zip(steps.chunks_exact_mut(N_SUB / 2)) {
             steps.copy_from_slice(&half.steps());
@@ -69,11 +73,11 @@ fn encode(values: &[f32], out: &mut [u8]) {
         let (codes, scales) = block.split_at_mut(SCALES_AT);
         for (i, half) in halves.iter().enumerate() {
             let n = N_SUB / 2;
-            scales[i * n..][..n].copy_from_slice(&half.round(&steps[i * n..], d));
+            scales[i * n..][..n].copy_from_slice(&half.round(&steps[i * n..], d, 128.0));
         }
         for (j, x) in x.chunks_exact(SUB).enumerate() {
             let step = d * f32::from(scales[j] as i8);
-            put_codes(j, &signed_codes::<SUB>(x, step, Q_MAX), codes);
+            put_codes(j, &signed_codes::<SUB>(x, step, CODES.q_max), codes);
         }
     }
 }

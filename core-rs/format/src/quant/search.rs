@@ -16,28 +16,39 @@ use super::lanes::{LANES, Lanes};
 /// The grids to try: `q_max + first + i · by` codes across the range of the values, `i` below `n`.
 #[derive(Clone, Copy)]
 pub(crate) struct Grid {
-    q_max: f32,
+    pub(crate) q_max: f32,
+    /// The largest multiple of the two units that a sub-block may have.
+    scale_max: f32,
     first: f32,
     by: f32,
     n: usize,
 }
 
 impl Grid {
+    pub(crate) const Q2: Grid = Grid {
+        q_max: 3.0,
+        scale_max: 15.0,
+        first: -0.5,
+        by: 0.1,
+        n: 16,
+    };
     pub(crate) const Q4: Grid = Grid {
         q_max: 15.0,
+        scale_max: 63.0,
         first: -1.0,
         by: 0.1,
         n: 21,
     };
     pub(crate) const Q5: Grid = Grid {
         q_max: 31.0,
+        scale_max: 63.0,
         first: -0.5,
         by: 0.1,
         n: 16,
     };
 }
 
-/// Times a fit is polished, and how far from the nearest 6-bit scale a better one is looked for.
+/// Times a fit is polished, and how far from the nearest scale a better one is looked for.
 const N_POLISH: usize = 2;
 const REACH: [f32; 3] = [0.0, -1.0, 1.0];
 
@@ -74,6 +85,29 @@ impl Fit {
     }
 }
 
+/// Eight sub-blocks' lines: x ≈ step · q - low, with low ≥ 0.
+pub(crate) struct Fitted {
+    step: Lanes,
+    low: Lanes,
+}
+
+impl Fitted {
+    /// The units d and dmin that make the steepest and the lowest of `all` the largest multiples,
+    /// written to the first four bytes of `head`.
+    #[inline(always)]
+    pub(crate) fn units(all: &[Fitted], grid: Grid, head: &mut [u8]) -> (f32, f32) {
+        let largest = |part: fn(&Fitted) -> Lanes| {
+            let sizes = all.iter().map(part).fold(Lanes::of(0.0), Lanes::max);
+            sizes.largest() / grid.scale_max
+        };
+        let d = super::write_f16(largest(|fitted| fitted.step), head);
+        (
+            d,
+            super::write_f16(largest(|fitted| fitted.low), &mut head[2..]),
+        )
+    }
+}
+
 /// What the elements of a lane add up to, for the codes q they were given.
 struct Sums {
     q: Lanes,
@@ -83,8 +117,8 @@ struct Sums {
 
 /// Eight sub-blocks' lines, rounded: x ≈ (d · scale) · q - dmin · minimum.
 pub(crate) struct Rounded {
-    pub(crate) d: f32,
-    pub(crate) dmin: f32,
+    d: f32,
+    dmin: f32,
     pub(crate) scales: [u8; LANES],
     pub(crate) minima: [u8; LANES],
 }
@@ -121,24 +155,15 @@ impl<const N: usize> Lines<N> {
         }
     }
 
-    /// Finds the eight lines with codes from 0 to the grid's `q_max`, and rounds their slopes and
-    /// minima to 6 bits. The two f16 units go to `head`.
+    /// Finds the eight lines with codes from 0 to the grid's `q_max`.
     #[inline(always)]
-    pub(crate) fn fit(&self, grid: Grid, head: &mut [u8]) -> Rounded {
+    pub(crate) fn fit(&self, grid: Grid) -> Fitted {
         let best = self.search(grid);
         let (zero, tiny) = (Lanes::of(0.0), Lanes::of(f32::MIN_POSITIVE));
         let step = Lanes::if_less(self.range, tiny, zero, best.step).max(zero);
         let shift = Lanes::if_less(self.range, tiny, zero, best.shift);
         let low = (self.headroom - shift).max(zero);
-        let d = super::write_f16(step.largest() / 63.0, head);
-        let dmin = super::write_f16(low.largest() / 63.0, &mut head[2..]);
-        let (scales, minima) = self.round_lines(step, low, d, dmin, grid.q_max);
-        Rounded {
-            d,
-            dmin,
-            scales: scales.to_bytes(),
-            minima: minima.to_bytes(),
-        }
+        Fitted { step, low }
     }
 
     #[inline(always)]
@@ -205,28 +230,22 @@ impl<const N: usize> Lines<N> {
             + shift * shift * self.sum_w
     }
 
-    /// The multiples 0 … 63 of `d` and `dmin` for which the lines have the least error.
+    /// The multiples of `d` and `dmin` for which the lines have the least error.
     #[inline(always)]
-    fn round_lines(
-        &self,
-        step: Lanes,
-        low: Lanes,
-        d: f32,
-        dmin: f32,
-        q_max: f32,
-    ) -> (Lanes, Lanes) {
+    pub(crate) fn round(&self, fitted: &Fitted, (d, dmin): (f32, f32), grid: Grid) -> Rounded {
         let multiple = |x: Lanes, unit: f32| {
             let inverse = if unit > 0.0 { 1.0 / unit } else { 0.0 };
-            (x * Lanes::of(inverse)).round().within(0.0, 63.0)
+            let near = (x * Lanes::of(inverse)).round();
+            near.within(0.0, grid.scale_max)
         };
-        let (scale, minimum) = (multiple(step, d), multiple(low, dmin));
+        let (scale, minimum) = (multiple(fitted.step, d), multiple(fitted.low, dmin));
         let mut best = (scale, minimum);
         let mut least = Lanes::of(f32::INFINITY);
         for reach in REACH {
-            let scale = (scale + Lanes::of(reach)).within(0.0, 63.0);
+            let scale = (scale + Lanes::of(reach)).within(0.0, grid.scale_max);
             let step = scale * Lanes::of(d);
             let shift = self.headroom - minimum * Lanes::of(dmin);
-            let sums = self.sums(Lanes::of(1.0) / step, shift, q_max);
+            let sums = self.sums(Lanes::of(1.0) / step, shift, grid.q_max);
             let shift = (self.sum_wy - step * sums.q) / self.sum_w;
             let minimum = multiple(self.headroom - shift, dmin);
             let shift = self.headroom - minimum * Lanes::of(dmin);
@@ -235,7 +254,12 @@ impl<const N: usize> Lines<N> {
             best.1 = Lanes::if_less(error, least, minimum, best.1);
             least = Lanes::if_less(error, least, error, least);
         }
-        best
+        Rounded {
+            d,
+            dmin,
+            scales: best.0.to_bytes(),
+            minima: best.1.to_bytes(),
+        }
     }
 }
 

@@ -1,34 +1,60 @@
 //! Finding the scales of sub-blocks without minima: x ≈ step · q with signed codes. As in `search.rs`,
-//! several grids are tried and the best is polished, eight sub-blocks at a time; the weights are the
-//! squares of the values, which is how much they matter to a dot product with values like them.
+//! several grids are tried and the best is polished, eight sub-blocks at a time, with the same weights.
 
 use super::lanes::{LANES, Lanes};
 
-/// Finer and coarser grids to try: the extreme value at `q_max + STEP_CODES · i` codes, |i| ≤ `N_SIDE`.
-const STEP_CODES: f32 = 0.1;
-const N_SIDE: i32 = 9;
+/// Times the best step is polished: rounded to, and solved for again.
+const N_POLISH: usize = 2;
 
-/// How far from the nearest 8-bit scale a better one is looked for.
+/// How far from the nearest scale a better one is looked for.
 const REACH: [f32; 3] = [0.0, -1.0, 1.0];
 
-/// Eight sub-blocks of `N` values, each divided by its value of the largest size, whose code becomes
-/// negative. (Undivided, the fourth powers of small values would vanish.)
-pub(crate) struct Signed<const N: usize> {
-    x: [Lanes; N],
-    /// Weight times value: the third power.
-    xxx: [Lanes; N],
-    sum_xxxx: Lanes,
-    extreme: Lanes,
-    inverse: Lanes,
-    q_max: f32,
+/// The numbers that codes stand for, before they are scaled.
+pub(crate) trait Codes: Copy {
+    /// Where the search puts the value of the largest size: the grids it tries.
+    fn tries(self) -> impl Iterator<Item = f32>;
+
+    /// The nearest number, or almost.
+    fn nearest(self, x: Lanes) -> Lanes;
 }
 
-impl<const N: usize> Signed<N> {
-    /// `x` has `8 · N` values; codes go from `-q_max` to `q_max - 1`.
+/// All whole numbers from `-q_max` to `q_max - 1`.
+#[derive(Clone, Copy)]
+pub(crate) struct Even {
+    pub(crate) q_max: f32,
+    /// The grids to try: `n_side` finer and `n_side` coarser ones, a part of a code apart.
+    pub(crate) by: f32,
+    pub(crate) n_side: i32,
+}
+
+impl Codes for Even {
+    /// The value of the largest size becomes negative, for there is one number more.
+    fn tries(self) -> impl Iterator<Item = f32> {
+        (-self.n_side..=self.n_side).map(move |i| -self.q_max - self.by * i as f32)
+    }
+
     #[inline(always)]
-    pub(crate) fn new(x: &[f32], q_max: f32) -> Self {
+    fn nearest(self, x: Lanes) -> Lanes {
+        x.round().within(-self.q_max, self.q_max - 1.0)
+    }
+}
+
+/// Eight sub-blocks of `N` values, each divided by its value of the largest size. (Undivided, the fourth powers of small values would vanish.)
+pub(crate) struct Signed<const N: usize, C> {
+    x: [Lanes; N],
+    w: [Lanes; N],
+    sum_wxx: Lanes,
+    extreme: Lanes,
+    inverse: Lanes,
+    codes: C,
+}
+
+impl<const N: usize, C: Codes> Signed<N, C> {
+    /// `x` has `8 · N` values.
+    #[inline(always)]
+    pub(crate) fn new(x: &[f32], codes: C) -> Self {
         let mut x = Lanes::transpose::<N>(x);
-        let [mut extreme, mut sum_xxxx] = [Lanes::of(0.0); 2];
+        let [mut extreme, mut sum_wxx] = [Lanes::of(0.0); 2];
         for &x in &x {
             extreme = Lanes::if_less(extreme.abs(), x.abs(), x, extreme);
         }
@@ -36,31 +62,37 @@ impl<const N: usize> Signed<N> {
         let silent = |yes, no| Lanes::if_less(extreme.abs(), tiny, yes, no);
         let inverse = silent(Lanes::of(0.0), Lanes::of(1.0) / extreme);
         let extreme = silent(Lanes::of(0.0), extreme);
-        let mut xxx = [Lanes::of(0.0); N];
-        for (x, xxx) in x.iter_mut().zip(&mut xxx) {
+        let mut squares = Lanes::of(0.0);
+        for x in &mut x {
             *x = *x * inverse;
-            *xxx = *x * *x * *x;
-            sum_xxxx = sum_xxxx + *xxx * *x;
+            squares = squares + *x * *x;
+        }
+        let base = (squares * Lanes::of(1.0 / N as f32)).sqrt();
+        let mut w = [Lanes::of(0.0); N];
+        for (x, w) in x.iter().zip(&mut w) {
+            *w = base + x.abs();
+            sum_wxx = sum_wxx + *w * *x * *x;
         }
         Signed {
             x,
-            xxx,
-            sum_xxxx,
+            w,
+            sum_wxx,
             extreme,
             inverse,
-            q_max,
+            codes,
         }
     }
 
     /// The eight best steps.
     #[inline(always)]
     pub(crate) fn steps(&self) -> [f32; LANES] {
-        let mut best = (Lanes::of(-1.0 / self.q_max), Lanes::of(0.0));
-        for i in -N_SIDE..=N_SIDE {
-            let n_codes = self.q_max + STEP_CODES * i as f32;
-            best = self.or_better(best, Lanes::of(-n_codes));
+        let mut best = (Lanes::of(0.0), Lanes::of(0.0));
+        for at in self.codes.tries() {
+            best = self.or_better(best, Lanes::of(at));
         }
-        best = self.or_better(best, Lanes::of(1.0) / best.0);
+        for _ in 0..N_POLISH {
+            best = self.or_better(best, Lanes::of(1.0) / best.0);
+        }
         (best.0 * self.extreme).to_array()
     }
 
@@ -81,27 +113,27 @@ impl<const N: usize> Signed<N> {
     #[inline(always)]
     fn sums(&self, inverse: Lanes) -> (Lanes, Lanes) {
         let [mut sum_xq, mut sum_qq] = [Lanes::of(0.0); 2];
-        for (&x, &xxx) in self.x.iter().zip(&self.xxx) {
-            let q = (x * inverse).round().within(-self.q_max, self.q_max - 1.0);
-            let xq = x * q;
-            sum_xq = sum_xq + xxx * q;
-            sum_qq = sum_qq + xq * xq;
+        for (&x, &w) in self.x.iter().zip(&self.w) {
+            let q = self.codes.nearest(x * inverse);
+            let wq = w * q;
+            sum_xq = sum_xq + wq * x;
+            sum_qq = sum_qq + wq * q;
         }
         (sum_xq, sum_qq)
     }
 
-    /// The multiples -128 … 127 of `d`, as bytes of an i8, near `steps` with the least error.
+    /// The multiples `-limit … limit - 1` of `d`, as bytes of an i8, near `steps` with the least error.
     #[inline(always)]
-    pub(crate) fn round(&self, steps: &[f32], d: f32) -> [u8; LANES] {
+    pub(crate) fn round(&self, steps: &[f32], d: f32, limit: f32) -> [u8; LANES] {
         let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
         let nearest = (Lanes::load(steps) * Lanes::of(inverse)).round();
-        let mut best = nearest.within(-128.0, 127.0);
+        let mut best = nearest.within(-limit, limit - 1.0);
         let mut least = Lanes::of(f32::INFINITY);
         for reach in REACH {
-            let multiple = (nearest + Lanes::of(reach)).within(-128.0, 127.0);
+            let multiple = (nearest + Lanes::of(reach)).within(-limit, limit - 1.0);
             let step = multiple * Lanes::of(d) * self.inverse;
             let (sum_xq, sum_qq) = self.sums(Lanes::of(1.0) / step);
-            let error = self.sum_xxxx - step * (sum_xq + sum_xq - step * sum_qq);
+            let error = self.sum_wxx - step * (sum_xq + sum_xq - step * sum_qq);
             best = Lanes::if_less(error, least, multiple, best);
             least = Lanes::if_less(error, least, error, least);
         }
