@@ -10,7 +10,7 @@ mod vocab;
 
 pub use chat::{ChatTemplate, RenderOptions};
 pub use error::{Error, Result};
-pub use sample::{Candidate, Candidates, Sampler, SamplerParams};
+pub use sample::{Candidate, Candidates, Logprobs, Sampler, SamplerParams, SamplerVocab, logprobs};
 pub use tokenizer::{
     DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer, Utf8Joiner, pre_tokenizer_names, split,
 };

@@ -7,44 +7,80 @@
 
 use crate::{Error, Result};
 
+mod adaptive_p;
 mod candidates;
 mod chain;
 mod dist;
+mod dry;
 mod greedy;
+mod infill;
 mod logit_bias;
+mod logprobs;
 mod min_p;
+mod mirostat;
+mod names;
+mod params;
 mod penalties;
 mod rng;
 mod temperature;
 mod top_k;
+mod top_n_sigma;
 mod top_p;
+mod typical;
+mod vocab;
+mod xtc;
 
 pub use candidates::{Candidate, Candidates};
 pub use chain::Sampler;
+pub use logprobs::{Logprobs, logprobs};
+pub use params::SamplerParams;
 pub use rng::Mt19937;
+pub use vocab::SamplerVocab;
 
 /// One sampler of the registry.
 #[derive(Debug)]
 pub struct Row {
     /// Its name in [`SamplerParams::samplers`].
     pub name: &'static str,
-    /// Its letter in llama.cpp's `--sampling-seq`.
+    /// Its letter in llama.cpp's `--sampler-seq`; llama.cpp has none for mirostat.
     pub letter: char,
+    /// Where it runs.
+    pub place: Place,
     /// Checks the parameters and makes the stage; `None` where they make it do nothing.
-    pub make: fn(&SamplerParams) -> Made,
+    pub make: fn(&SamplerParams, &SamplerVocab) -> Made,
+}
+
+/// Where a sampler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the default chain, in the order of the table.
+    Default,
+    /// Only where it is named.
+    Named,
+    /// Only if it is named, and then behind all others: it shapes the draw itself.
+    Last,
 }
 
 /// What a row makes of the parameters.
 pub type Made = Result<Option<Box<dyn Stage>>>;
 
+use Place::{Default as Usual, Last, Named};
+
 /// Every sampler, in the default order.
 #[rustfmt::skip]
 pub static SAMPLERS: &[Row] = &[
-    Row { name: "penalties",   letter: 'e', make: penalties::make },
-    Row { name: "top_k",       letter: 'k', make: top_k::make },
-    Row { name: "top_p",       letter: 'p', make: top_p::make },
-    Row { name: "min_p",       letter: 'm', make: min_p::make },
-    Row { name: "temperature", letter: 't', make: temperature::make },
+    Row { name: "penalties",   letter: 'e', place: Usual, make: penalties::make },
+    Row { name: "dry",         letter: 'd', place: Usual, make: dry::make },
+    Row { name: "top_n_sigma", letter: 's', place: Usual, make: top_n_sigma::make },
+    Row { name: "top_k",       letter: 'k', place: Usual, make: top_k::make },
+    Row { name: "typ_p",       letter: 'y', place: Usual, make: typical::make },
+    Row { name: "top_p",       letter: 'p', place: Usual, make: top_p::make },
+    Row { name: "min_p",       letter: 'm', place: Usual, make: min_p::make },
+    Row { name: "xtc",         letter: 'x', place: Usual, make: xtc::make },
+    Row { name: "temperature", letter: 't', place: Usual, make: temperature::make },
+    Row { name: "infill",      letter: 'i', place: Named, make: infill::make },
+    Row { name: "adaptive_p",  letter: 'a', place: Last,  make: adaptive_p::make },
+    Row { name: "mirostat",    letter: 'M', place: Last,  make: mirostat::make },
 ];
 
 /// A sampler at work.
@@ -86,90 +122,6 @@ pub struct Context<'a> {
     pub rng: &'a mut Mt19937,
 }
 
-/// The parameters of all samplers. Defaults are llama.cpp's.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SamplerParams {
-    /// Divides the logits; 0 and below take the most likely token always.
-    pub temperature: f32,
-    /// Keep the k most likely tokens; 0 and below keep all.
-    pub top_k: i32,
-    /// Keep the most likely tokens that together reach this probability; 1 and above keep all.
-    pub top_p: f32,
-    /// Keep tokens at least this likely relative to the most likely; 0 and below keep all.
-    pub min_p: f32,
-    /// Tokens that `top_p` and `min_p` leave at least.
-    pub min_keep: usize,
-    /// How many of the last tokens the penalties look at; 0 none, -1 all there are.
-    pub penalty_last_n: i32,
-    /// Divides positive logits of seen tokens and multiplies the others; 1 does nothing.
-    pub repeat_penalty: f32,
-    /// Subtracted from the logit once for each time the token was seen.
-    pub frequency_penalty: f32,
-    /// Subtracted from the logit of tokens seen.
-    pub presence_penalty: f32,
-    /// Added to the logits of these tokens; -inf forbids one.
-    pub logit_bias: Vec<(u32, f32)>,
-    /// Names of the samplers between bias and draw, in order.
-    pub samplers: Vec<String>,
-    /// Seed of the generator; `None` takes another one each time.
-    pub seed: Option<u32>,
-}
-
-impl Default for SamplerParams {
-    fn default() -> Self {
-        Self {
-            temperature: 0.8,
-            top_k: 40,
-            top_p: 0.95,
-            min_p: 0.05,
-            min_keep: 0,
-            penalty_last_n: 64,
-            repeat_penalty: 1.0,
-            frequency_penalty: 0.0,
-            presence_penalty: 0.0,
-            logit_bias: Vec::new(),
-            samplers: SAMPLERS.iter().map(|row| row.name.into()).collect(),
-            seed: None,
-        }
-    }
-}
-
-impl SamplerParams {
-    /// The samplers named by llama.cpp's letters, e.g. `"kpmt"`.
-    ///
-    /// # Errors
-    /// A letter that no sampler has.
-    pub fn samplers_from_letters(letters: &str) -> Result<Vec<String>> {
-        let find = |letter: char| {
-            let row = SAMPLERS.iter().find(|row| row.letter == letter);
-            row.map(|row| row.name.to_string())
-                .ok_or_else(|| Error::Unknown {
-                    what: "sampler letter",
-                    value: letter.into(),
-                    known: SAMPLERS
-                        .iter()
-                        .map(|row| row.letter.to_string() + " ")
-                        .collect(),
-                })
-        };
-        letters.chars().map(find).collect()
-    }
-}
-
-/// The row with this name.
-fn find(name: &str) -> Result<&'static Row> {
-    let row = SAMPLERS.iter().find(|row| row.name == name);
-    row.ok_or_else(|| Error::Unknown {
-        what: "sampler",
-        value: name.into(),
-        known: SAMPLERS
-            .iter()
-            .map(|row| row.name)
-            .collect::<Vec<_>>()
-            .join(" "),
-    })
-}
-
 /// `value` if `good` holds for it, else an error that says what was `expected`.
 fn check<T: std::fmt::Display + Copy>(
     name: &'static str,
@@ -185,4 +137,9 @@ fn check<T: std::fmt::Display + Copy>(
         value: value.to_string(),
         expected: expected.into(),
     })
+}
+
+/// `value` if it is finite.
+fn finite(name: &'static str, value: f32) -> Result<f32> {
+    check(name, value, f32::is_finite, "a finite number")
 }

@@ -2,23 +2,37 @@
 
 mod support;
 
-use puna_text::{Candidate, Candidates, Sampler, SamplerParams};
+use puna_text::{Candidate, Candidates, Sampler, SamplerParams, Tokenizer, VocabData};
 use serde_json::Value;
+use std::sync::Arc;
+use support::{neutral, sampler};
 
-/// Parameters under which no sampler does anything.
-fn neutral() -> SamplerParams {
-    SamplerParams {
-        temperature: 1.0,
-        top_k: 0,
-        top_p: 1.0,
-        min_p: 0.0,
-        seed: Some(1),
-        ..SamplerParams::default()
-    }
+fn with(mut params: SamplerParams, set: impl Fn(&mut SamplerParams)) -> SamplerParams {
+    set(&mut params);
+    params
 }
 
-fn sampler(params: SamplerParams, n_vocab: usize) -> Sampler {
-    Sampler::new(params, n_vocab).expect("good parameters")
+/// A vocabulary of `n` letters.
+fn letters(n: usize) -> Arc<Tokenizer> {
+    let data = VocabData {
+        model: "gpt2".into(),
+        pre: Some("gpt-2".into()),
+        tokens: (b'a'..).take(n).map(|letter| vec![letter]).collect(),
+        ..VocabData::default()
+    };
+    Arc::new(Tokenizer::new(data).expect("a vocabulary"))
+}
+
+/// The texts of DRY's breakers, which llama.cpp's cases give as token ids.
+fn texts(breakers: &Value) -> Vec<String> {
+    let letter = |id: &Value| char::from(b'a' + id.as_u64().expect("an id") as u8);
+    let text = |ids: &Value| ids.as_array().expect("ids").iter().map(letter).collect();
+    breakers
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(text)
+        .collect()
 }
 
 fn only(name: &str) -> Vec<String> {
@@ -28,7 +42,7 @@ fn only(name: &str) -> Vec<String> {
 /// Probabilities left after the chain, in the order of the candidates.
 fn probabilities(params: SamplerParams, from: &[f32], history: &[u32]) -> Vec<f32> {
     let logits: Vec<f32> = from.iter().map(|p| p.ln()).collect();
-    let mut sampler = sampler(params, logits.len());
+    let mut sampler = sampler(params, &letters(logits.len()));
     history.iter().for_each(|&token| sampler.accept(token));
     let mut candidates = Candidates::new(&logits);
     sampler.apply(&mut candidates);
@@ -39,11 +53,13 @@ fn probabilities(params: SamplerParams, from: &[f32], history: &[u32]) -> Vec<f3
 /// llama.cpp prints its expectations with five digits or so.
 const TOLERANCE: f32 = 1e-5;
 
+/// Some cases list what is left with the probabilities it had before.
 fn assert_close(actual: &[f32], expected: &[f32], case: &Value) {
+    let sum: f32 = expected.iter().sum();
     let close = actual
         .iter()
         .zip(expected)
-        .all(|(a, e)| (a - e).abs() <= TOLERANCE);
+        .all(|(a, e)| (a - e / sum).abs() <= TOLERANCE);
     assert!(
         close && actual.len() == expected.len(),
         "{actual:?}, expected {expected:?}: {case}"
@@ -67,49 +83,48 @@ fn llama_cpp_cases_hold() {
                 .collect()
         };
         let number = |i: usize| arg(i).as_f64().expect("a number") as f32;
+        let p = neutral();
         let (params, history, expected) = match case["sampler"].as_str().expect("a name") {
-            "temp" => (
-                SamplerParams {
-                    temperature: number(2),
-                    ..neutral()
-                },
-                vec![],
-                1,
-            ),
-            "top_k" => (
-                SamplerParams {
-                    top_k: number(2) as i32,
-                    ..neutral()
-                },
-                vec![],
-                1,
-            ),
-            "top_p" => (
-                SamplerParams {
-                    top_p: number(2),
-                    ..neutral()
-                },
-                vec![],
-                1,
-            ),
-            "min_p" => (
-                SamplerParams {
-                    min_p: number(2),
-                    ..neutral()
-                },
-                vec![],
-                1,
-            ),
-            "penalties" => {
-                let params = SamplerParams {
-                    repeat_penalty: number(3),
-                    frequency_penalty: number(4),
-                    presence_penalty: number(5),
-                    ..neutral()
+            "temp" => (with(p, |p| p.temperature = number(2)), vec![], 1),
+            "temp_ext" => {
+                let set = |p: &mut SamplerParams| {
+                    p.temperature = number(2);
+                    p.dynatemp_range = number(3);
+                    p.dynatemp_exponent = number(4);
                 };
-                (params, numbers(1), 2)
+                (with(p, set), vec![], 1)
             }
-            _ => continue, // samplers that are not here, and chains: below
+            "top_k" => (with(p, |p| p.top_k = number(2) as i32), vec![], 1),
+            "top_p" => (with(p, |p| p.top_p = number(2)), vec![], 1),
+            "min_p" => (with(p, |p| p.min_p = number(2)), vec![], 1),
+            "typical" => (with(p, |p| p.typical_p = number(2)), vec![], 1),
+            "top_n_sigma" => (with(p, |p| p.top_n_sigma = number(2)), vec![], 1),
+            "xtc" => {
+                let set = |p: &mut SamplerParams| {
+                    p.xtc_probability = number(2);
+                    p.xtc_threshold = number(3);
+                };
+                (with(p, set), vec![], 1)
+            }
+            "penalties" => {
+                let set = |p: &mut SamplerParams| {
+                    p.repeat_penalty = number(3);
+                    p.frequency_penalty = number(4);
+                    p.presence_penalty = number(5);
+                };
+                (with(p, set), numbers(1), 2)
+            }
+            "dry" => {
+                let set = |p: &mut SamplerParams| {
+                    p.dry_multiplier = number(3);
+                    p.dry_base = number(4);
+                    p.dry_allowed_length = number(5) as i32;
+                    p.dry_penalty_last_n = number(6) as i32;
+                    p.dry_sequence_breakers = texts(arg(7));
+                };
+                (with(p, set), numbers(1), 2)
+            }
+            _ => continue, // chains: sample_chains.rs
         };
         let history: Vec<u32> = history.iter().map(|&x| x as u32).collect();
         assert_close(
@@ -119,7 +134,7 @@ fn llama_cpp_cases_hold() {
         );
         n_checked += 1;
     }
-    assert_eq!(n_checked, 16);
+    assert_eq!(n_checked, 25);
 }
 
 #[test]
@@ -217,83 +232,99 @@ fn min_keep_keeps_more() {
 
 #[test]
 fn bad_parameters_are_named() {
-    let error = |params: SamplerParams| {
-        Sampler::new(params, 10)
-            .expect_err("a bad parameter")
-            .to_string()
-    };
-    let default = SamplerParams::default;
-    for (text, params) in [
+    type Set = fn(&mut SamplerParams);
+    let cases: &[(&str, Set)] = &[
+        ("temperature is NaN", |p| p.temperature = f32::NAN),
+        ("dynatemp_range is inf", |p| {
+            p.dynatemp_range = f32::INFINITY
+        }),
+        ("dynatemp_exponent is NaN", |p| {
+            p.dynatemp_exponent = f32::NAN
+        }),
+        ("top_p is -0.5", |p| p.top_p = -0.5),
+        ("min_p is inf", |p| p.min_p = f32::INFINITY),
+        ("typical_p is NaN", |p| p.typical_p = f32::NAN),
+        ("top_n_sigma is NaN", |p| p.top_n_sigma = f32::NAN),
+        ("xtc_probability is NaN", |p| p.xtc_probability = f32::NAN),
+        ("xtc_threshold is NaN", |p| p.xtc_threshold = f32::NAN),
+        ("repeat_penalty is 0", |p| p.repeat_penalty = 0.0),
+        ("frequency_penalty is NaN", |p| {
+            p.frequency_penalty = f32::NAN
+        }),
+        ("penalty_last_n is -2", |p| p.penalty_last_n = -2),
+        ("dry_multiplier is -1", |p| p.dry_multiplier = -1.0),
+        ("dry_base is NaN", |p| p.dry_base = f32::NAN),
+        ("dry_allowed_length is -1", |p| p.dry_allowed_length = -1),
+        ("dry_penalty_last_n is -2", |p| p.dry_penalty_last_n = -2),
         (
-            "temperature is NaN",
-            SamplerParams {
-                temperature: f32::NAN,
-                ..default()
+            "dry_sequence_breakers is \"\\n\"; expected a sampler made with a tokenizer",
+            |p| {
+                p.dry_multiplier = 1.0;
             },
         ),
         (
-            "top_p is -0.5",
-            SamplerParams {
-                top_p: -0.5,
-                ..default()
+            "samplers is infill; expected a sampler made with a tokenizer",
+            |p| {
+                p.samplers = only("infill");
             },
         ),
-        (
-            "min_p is inf",
-            SamplerParams {
-                min_p: f32::INFINITY,
-                ..default()
-            },
-        ),
-        (
-            "repeat_penalty is 0",
-            SamplerParams {
-                repeat_penalty: 0.0,
-                ..default()
-            },
-        ),
-        (
-            "frequency_penalty is NaN",
-            SamplerParams {
-                frequency_penalty: f32::NAN,
-                ..default()
-            },
-        ),
-        (
-            "penalty_last_n is -2",
-            SamplerParams {
-                penalty_last_n: -2,
-                ..default()
-            },
-        ),
-        (
-            "token id 10",
-            SamplerParams {
-                logit_bias: vec![(10, 1.0)],
-                ..default()
-            },
-        ),
-        (
-            "logit_bias is NaN",
-            SamplerParams {
-                logit_bias: vec![(1, f32::NAN)],
-                ..default()
-            },
-        ),
-        (
-            "\"magic\"",
-            SamplerParams {
-                samplers: only("magic"),
-                ..default()
-            },
-        ),
-    ] {
-        assert!(
-            error(params.clone()).contains(text),
-            "{text}: {}",
-            error(params)
-        );
+        ("mirostat is 3", |p| p.mirostat = 3),
+        ("mirostat_tau is NaN", |p| p.mirostat_tau = f32::NAN),
+        ("mirostat_eta is inf", |p| p.mirostat_eta = f32::INFINITY),
+        ("adaptive_target is NaN", |p| p.adaptive_target = f32::NAN),
+        ("adaptive_decay is NaN", |p| p.adaptive_decay = f32::NAN),
+        ("token id 10", |p| p.logit_bias = vec![(10, 1.0)]),
+        ("logit_bias is NaN", |p| p.logit_bias = vec![(1, f32::NAN)]),
+        ("\"magic\"", |p| p.samplers = only("magic")),
+    ];
+    for (text, set) in cases {
+        let params = with(SamplerParams::default(), set);
+        let error = Sampler::new(params, 10).expect_err(text).to_string();
+        assert!(error.contains(text), "{text}: {error}");
     }
+}
+
+#[test]
+fn mirostat_takes_the_place_of_all_but_temperature() {
+    let params = with(SamplerParams::default(), |p| {
+        p.mirostat = 2;
+        p.mirostat_tau = 100.0; // cuts nothing off
+        p.top_k = 1;
+    });
+    assert_eq!(probabilities(params.clone(), &[0.25; 4], &[]).len(), 4);
+    let named = with(params, |p| {
+        p.samplers = vec!["mirostat".into(), "top_k".into()]
+    });
+    assert_eq!(probabilities(named, &[0.25; 4], &[]).len(), 1);
+}
+
+#[test]
+fn a_temperature_range_above_zero_is_not_greedy() {
+    let greedy = |t: f32, range: f32| {
+        let set = |p: &mut SamplerParams| (p.temperature, p.dynatemp_range) = (t, range);
+        sampler(with(neutral(), set), 4).is_greedy()
+    };
+    assert!(greedy(0.0, 0.0));
+    assert!(!greedy(0.0, 0.5));
+    assert!(greedy(-1.0, 0.5));
+}
+
+#[test]
+fn dry_stays_finite_on_long_repetitions() {
+    let params = with(neutral(), |p| {
+        p.dry_multiplier = 5.0;
+        p.dry_base = 4.0;
+        p.dry_sequence_breakers.clear();
+    });
+    let mut sampler = sampler(params, 3);
+    (0..20_000).for_each(|_| sampler.accept(1));
+    assert_ne!(sampler.sample(&[0.0, 3.0e38, 0.0]).expect("a token"), 1);
+    assert_eq!(
+        sampler
+            .sample(&[f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY])
+            .expect("it alone"),
+        1
+    );
 }
 
 #[test]

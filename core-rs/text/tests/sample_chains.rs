@@ -3,23 +3,8 @@
 
 mod support;
 
-use puna_text::{Candidates, Sampler, SamplerParams};
-
-/// Parameters under which no sampler does anything.
-fn neutral() -> SamplerParams {
-    SamplerParams {
-        temperature: 1.0,
-        top_k: 0,
-        top_p: 1.0,
-        min_p: 0.0,
-        seed: Some(1),
-        ..SamplerParams::default()
-    }
-}
-
-fn sampler(params: SamplerParams, n_vocab: usize) -> Sampler {
-    Sampler::new(params, n_vocab).expect("good parameters")
-}
+use puna_text::{Candidates, SamplerParams};
+use support::{neutral, sampler};
 
 /// What a chain over probabilities proportional to the id leaves: number of candidates, lowest id.
 struct Expected {

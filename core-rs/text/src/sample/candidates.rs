@@ -1,6 +1,7 @@
 //! The tokens that may still be chosen.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// A token with its logit and, after [`Candidates::softmax`], its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,13 +71,40 @@ impl Candidates {
         if k <= self.n_sorted {
             return;
         }
-        let rest = &mut self.items[self.n_sorted..];
-        let n = k - self.n_sorted;
-        if n < rest.len() {
-            rest.select_nth_unstable_by(n - 1, better);
-        }
-        rest[..n].sort_unstable_by(better);
+        sort_more(&mut self.items, self.n_sorted, k, better);
         self.n_sorted = k;
+    }
+
+    /// Drops the best `n`. They must be sorted.
+    pub(super) fn drop_best(&mut self, n: usize) {
+        self.items.drain(..n);
+        self.n_sorted -= n;
+    }
+
+    /// Puts other candidates in place of all.
+    pub(super) fn replace(&mut self, items: Vec<Candidate>) {
+        self.items = items;
+        self.n_sorted = 0;
+    }
+
+    /// Gives the tokens of `values` that are candidates the logits `change` makes of them.
+    pub(super) fn adjust<V>(&mut self, values: &HashMap<u32, V>, change: impl Fn(f32, &V) -> f32) {
+        // Whole vocabularies have their tokens at their ids; other lists are searched.
+        let items = &mut self.items;
+        let is_at_id = |&id: &u32| items.get(id as usize).is_some_and(|c| c.id == id);
+        if values.keys().all(is_at_id) {
+            for (&id, value) in values {
+                let logit = &mut items[id as usize].logit;
+                *logit = change(*logit, value);
+            }
+        } else {
+            for c in items {
+                if let Some(value) = values.get(&c.id) {
+                    c.logit = change(c.logit, value);
+                }
+            }
+        }
+        self.set_unsorted();
     }
 
     /// Keeps the best `k`, in order.
@@ -109,10 +137,32 @@ impl Candidates {
         let mut sum = 0.0;
         for c in &mut self.items {
             c.p = (c.logit - max).exp();
-            sum += c.p;
+            sum += f64::from(c.p);
         }
-        self.items.iter_mut().for_each(|c| c.p /= sum);
+        let factor = (1.0 / sum) as f32;
+        self.items.iter_mut().for_each(|c| c.p *= factor);
     }
+
+    /// Entropy of the probabilities, in nats.
+    pub(super) fn entropy(&self) -> f32 {
+        let possible = self.items.iter().map(|c| c.p).filter(|&p| p > 0.0);
+        -possible.map(|p| f64::from(p * p.ln())).sum::<f64>() as f32
+    }
+}
+
+/// Of `items`, of which the first `n_sorted` are the first in `order`, sorts on until `k` are.
+pub(super) fn sort_more<T>(
+    items: &mut [T],
+    n_sorted: usize,
+    k: usize,
+    order: impl Fn(&T, &T) -> Ordering,
+) {
+    let rest = &mut items[n_sorted..];
+    let n = k - n_sorted;
+    if n < rest.len() {
+        rest.select_nth_unstable_by(n - 1, &order);
+    }
+    rest[..n].sort_unstable_by(order);
 }
 
 fn all(logits: &[f32]) -> impl Iterator<Item = Candidate> {

@@ -1,7 +1,8 @@
 //! The chain: bias, the samplers in their order, the draw.
 
 use super::{
-    Candidates, Context, Mt19937, Role, SamplerParams, Stage, dist, find, greedy, logit_bias,
+    Candidates, Context, Mt19937, Place, Role, Row, SAMPLERS, SamplerParams, SamplerVocab, Stage,
+    dist, greedy, logit_bias,
 };
 use crate::{Error, Result};
 
@@ -18,30 +19,35 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Checks the parameters and builds the chain.
+    /// Checks the parameters and builds the chain. `vocab` is the number of tokens, or the
+    /// tokenizer: DRY's breakers and `infill` need one.
     ///
     /// # Errors
     /// A parameter that is NaN or out of its range, an unknown sampler, a biased token that is not
-    /// below `n_vocab`.
-    pub fn new(params: SamplerParams, n_vocab: usize) -> Result<Self> {
+    /// in the vocabulary, a sampler that needs a tokenizer and has none.
+    pub fn new(params: SamplerParams, vocab: impl Into<SamplerVocab>) -> Result<Self> {
+        let vocab = vocab.into();
+        let order = params.order()?;
         let mut stages = Vec::new();
-        stages.extend(logit_bias::make(&params, n_vocab)?);
-        for name in &params.samplers {
-            stages.extend((find(name)?.make)(&params)?);
+        stages.extend(logit_bias::make(&params, &vocab)?);
+        for row in &order {
+            stages.extend((row.make)(&params, &vocab)?);
         }
         // A sampler that is not in the order is checked all the same: a NaN is always a mistake.
-        for row in super::SAMPLERS {
-            (row.make)(&params)?;
+        let is_left_out = |row: &&Row| order.iter().all(|used| used.name != row.name);
+        for row in SAMPLERS.iter().filter(is_left_out) {
+            if row.place != Place::Named {
+                (row.make)(&params, &vocab)?;
+            }
         }
-        let is_greedy =
-            params.temperature <= 0.0 && params.samplers.iter().any(|s| s == "temperature");
+        let warmest = params.temperature + params.dynatemp_range.max(0.0);
         Ok(Self {
             stages,
-            n_vocab,
-            is_greedy,
+            n_vocab: vocab.n_vocab(),
+            is_greedy: warmest <= 0.0 && order.iter().any(|row| row.name == "temperature"),
             seed: params.seed,
             rng: Mt19937::new(params.seed.unwrap_or_else(Mt19937::random_seed)),
-            history: History::new(params.penalty_last_n),
+            history: History::new(&params),
             candidates: Candidates::default(),
         })
     }
@@ -148,10 +154,17 @@ struct History {
 const N_PREV: usize = 64;
 
 impl History {
-    fn new(penalty_last_n: i32) -> Self {
-        let n_keep = usize::try_from(penalty_last_n).map_or(usize::MAX, |n| n.max(N_PREV));
-        let tokens = Vec::new();
-        Self { tokens, n_keep }
+    fn new(params: &SamplerParams) -> Self {
+        let n = |last_n: i32| usize::try_from(last_n).unwrap_or(usize::MAX);
+        let n_dry = if params.dry_multiplier == 0.0 {
+            0
+        } else {
+            n(params.dry_penalty_last_n)
+        };
+        Self {
+            tokens: Vec::new(),
+            n_keep: n(params.penalty_last_n).max(n_dry).max(N_PREV),
+        }
     }
 
     fn push(&mut self, token: u32) {

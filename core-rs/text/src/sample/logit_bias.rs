@@ -1,12 +1,13 @@
 //! Logit bias: a number added to the logits of chosen tokens; -inf forbids one.
 
-use super::{Candidates, Context, Made, Role, SamplerParams, Stage};
+use super::{Candidates, Context, Made, Role, SamplerParams, SamplerVocab, Stage};
 use crate::Error;
 
 #[derive(Debug)]
 struct LogitBias(Vec<(u32, f32)>);
 
-pub(super) fn make(params: &SamplerParams, n_vocab: usize) -> Made {
+pub(super) fn make(params: &SamplerParams, vocab: &SamplerVocab) -> Made {
+    let n_vocab = vocab.n_vocab();
     for &(id, bias) in &params.logit_bias {
         if id as usize >= n_vocab {
             return Err(Error::Token { id, n_vocab });

@@ -1,6 +1,6 @@
 //! Min-p (Nguyen et al. 2024): tokens at least p times as likely as the most likely one.
 
-use super::{Candidates, Context, Made, Role, SamplerParams, Stage, check};
+use super::{Candidates, Context, Made, Role, SamplerParams, SamplerVocab, Stage, check};
 
 #[derive(Debug)]
 struct MinP {
@@ -8,7 +8,7 @@ struct MinP {
     min_keep: usize,
 }
 
-pub(super) fn make(params: &SamplerParams) -> Made {
+pub(super) fn make(params: &SamplerParams, _: &SamplerVocab) -> Made {
     let p = check(
         "min_p",
         params.min_p,

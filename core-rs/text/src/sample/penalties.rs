@@ -1,7 +1,7 @@
 //! Penalties on tokens seen among the last n: repetition (Keskar et al., CTRL), frequency and
 //! presence (OpenAI).
 
-use super::{Candidates, Context, Made, SamplerParams, Stage, check};
+use super::{Candidates, Context, Made, SamplerParams, SamplerVocab, Stage, check, finite};
 use std::collections::HashMap;
 
 #[derive(Debug)]
@@ -12,7 +12,7 @@ struct Penalties {
     presence: f32,
 }
 
-pub(super) fn make(params: &SamplerParams) -> Made {
+pub(super) fn make(params: &SamplerParams, _: &SamplerVocab) -> Made {
     let positive = |x: f32| x > 0.0 && x.is_finite();
     let last_n = check(
         "penalty_last_n",
@@ -26,7 +26,6 @@ pub(super) fn make(params: &SamplerParams) -> Made {
         positive,
         "a finite number above 0",
     )?;
-    let finite = |name, x: f32| check(name, x, f32::is_finite, "a finite number");
     let frequency = finite("frequency_penalty", params.frequency_penalty)?;
     let presence = finite("presence_penalty", params.presence_penalty)?;
     if last_n == 0 || (repeat == 1.0 && frequency == 0.0 && presence == 0.0) {
@@ -50,22 +49,7 @@ impl Stage for Penalties {
         if counts.is_empty() {
             return;
         }
-        // Whole vocabularies have their tokens at their ids; other lists are searched.
-        let items = &mut candidates.items;
-        let is_at_id = |(&id, _): (&u32, &u32)| items.get(id as usize).is_some_and(|c| c.id == id);
-        if counts.iter().all(is_at_id) {
-            for (&id, &count) in &counts {
-                let logit = &mut items[id as usize].logit;
-                *logit = self.penalize(*logit, count);
-            }
-        } else {
-            for c in items {
-                if let Some(&count) = counts.get(&c.id) {
-                    c.logit = self.penalize(c.logit, count);
-                }
-            }
-        }
-        candidates.set_unsorted();
+        candidates.adjust(&counts, |logit, &count| self.penalize(logit, count));
     }
 }
 

@@ -1,11 +1,11 @@
 //! Top-k: the k most likely tokens, best first.
 
-use super::{Candidates, Context, Made, Role, SamplerParams, Stage};
+use super::{Candidates, Context, Made, Role, SamplerParams, SamplerVocab, Stage};
 
 #[derive(Debug)]
 struct TopK(usize);
 
-pub(super) fn make(params: &SamplerParams) -> Made {
+pub(super) fn make(params: &SamplerParams, _: &SamplerVocab) -> Made {
     let k = usize::try_from(params.top_k).unwrap_or(0);
     Ok((k > 0).then(|| Box::new(TopK(k)) as Box<dyn Stage>))
 }

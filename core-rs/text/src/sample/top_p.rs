@@ -1,7 +1,7 @@
 //! Top-p (nucleus, Holtzman et al. 2019): the most likely tokens until their probabilities reach p.
 //! The token that crosses p is one of them, so at least one is left.
 
-use super::{Candidates, Context, Made, Role, SamplerParams, Stage, check};
+use super::{Candidates, Context, Made, Role, SamplerParams, SamplerVocab, Stage, check};
 
 #[derive(Debug)]
 struct TopP {
@@ -9,7 +9,7 @@ struct TopP {
     min_keep: usize,
 }
 
-pub(super) fn make(params: &SamplerParams) -> Made {
+pub(super) fn make(params: &SamplerParams, _: &SamplerVocab) -> Made {
     let p = check(
         "top_p",
         params.top_p,

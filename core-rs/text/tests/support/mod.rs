@@ -1,7 +1,8 @@
-//! What the tests share: where the data is, and a reader for the vocabulary in a GGUF file.
+//! What the tests share: where the data is, samplers, and a reader for the vocabulary in a GGUF
+//! file.
 #![allow(dead_code, reason = "each test uses its part of this")]
 
-use puna_text::{Tokenizer, VocabData};
+use puna_text::{Sampler, SamplerParams, SamplerVocab, Tokenizer, VocabData};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -21,6 +22,23 @@ pub fn data(path: &str) -> Option<PathBuf> {
 pub fn json(path: &str) -> Option<serde_json::Value> {
     let text = std::fs::read_to_string(data(path)?).expect("readable");
     Some(serde_json::from_str(&text).expect("JSON"))
+}
+
+/// Parameters under which no sampler does anything.
+pub fn neutral() -> SamplerParams {
+    SamplerParams {
+        temperature: 1.0,
+        top_k: 0,
+        top_p: 1.0,
+        min_p: 0.0,
+        seed: Some(1),
+        ..SamplerParams::default()
+    }
+}
+
+/// A sampler of parameters that are good.
+pub fn sampler(params: SamplerParams, vocab: impl Into<SamplerVocab>) -> Sampler {
+    Sampler::new(params, vocab).expect("good parameters")
 }
 
 /// The tokenizer of one of llama.cpp's vocabulary files.
