@@ -11,6 +11,7 @@ pub mod arch;
 pub mod block;
 mod error;
 mod hparams;
+mod keys;
 mod lower;
 mod rope;
 pub mod tiny;
@@ -18,5 +19,5 @@ mod weights;
 
 pub use arch::{ARCHS, Arch};
 pub use error::{Error, Result};
-pub use hparams::Hparams;
+pub use hparams::{ExpertCounts, Hparams, Pooling, RopeScaling};
 pub use lower::{Model, Options, lower};
