@@ -8,12 +8,23 @@ use crate::DType;
 use crate::error::{Error, Result};
 
 pub(crate) mod bf16;
+mod codebook;
 pub(crate) mod fp16;
 pub(crate) mod fp32;
+pub(crate) mod iq1_m;
+pub(crate) mod iq1_s;
+pub(crate) mod iq2_s;
+pub(crate) mod iq2_xs;
+pub(crate) mod iq2_xxs;
+pub(crate) mod iq3_s;
+pub(crate) mod iq3_xxs;
 pub(crate) mod iq4_nl;
 pub(crate) mod iq4_xs;
 mod lanes;
 pub(crate) mod mxfp4;
+pub(crate) mod nvfp4;
+pub(crate) mod q1_0;
+pub(crate) mod q2_0;
 pub(crate) mod q2_k;
 pub(crate) mod q3_k;
 pub(crate) mod q4_0;
@@ -26,6 +37,8 @@ pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 mod search;
 mod search_signed;
+pub(crate) mod tq1_0;
+pub(crate) mod tq2_0;
 mod uneven;
 
 /// Whole rows of f32 into blocks of exactly the right length.
