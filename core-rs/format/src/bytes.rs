@@ -8,9 +8,18 @@ use crate::source::Source;
 /// How much a source that is not in memory is read ahead: most headers in a few reads.
 const WINDOW_BYTES: u64 = 256 << 10;
 
+/// The order of the bytes of a number in a file, whatever the host's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    Little,
+    Big,
+}
+
 /// A cursor over a [`Source`]: over its memory where there is one, else over a window that slides.
 pub(crate) struct Reader<'a> {
     source: &'a dyn Source,
+    /// Of every number read from here on.
+    pub(crate) order: Order,
     len: u64,
     pos: u64,
     mapped: Option<&'a [u8]>,
@@ -18,14 +27,14 @@ pub(crate) struct Reader<'a> {
     window_start: u64,
 }
 
-/// A number as GGUF stores it, little-endian on every host.
+/// A number as GGUF stores it.
 pub(crate) trait Scalar: Sized {
     const N_BYTES: usize;
     /// `bytes` has exactly `N_BYTES` bytes.
-    fn from_bytes(bytes: &[u8]) -> Self;
+    fn from_bytes(bytes: &[u8], order: Order) -> Self;
 }
 
-/// The reverse of [`Scalar`].
+/// The reverse of [`Scalar`], always little-endian.
 pub(crate) trait ToBytes {
     /// Appends the bytes, little-endian.
     fn put(&self, out: &mut Vec<u8>);
@@ -35,10 +44,13 @@ macro_rules! scalar {
     ($($t:ty),*) => {$(
         impl Scalar for $t {
             const N_BYTES: usize = size_of::<$t>();
-            fn from_bytes(bytes: &[u8]) -> Self {
+            fn from_bytes(bytes: &[u8], order: Order) -> Self {
                 let mut raw = [0; size_of::<$t>()];
                 raw.copy_from_slice(bytes);
-                <$t>::from_le_bytes(raw)
+                match order {
+                    Order::Little => <$t>::from_le_bytes(raw),
+                    Order::Big => <$t>::from_be_bytes(raw),
+                }
             }
         }
 
@@ -54,7 +66,7 @@ scalar!(u8, i8, u16, i16, u32, i32, f32, u64, i64, f64);
 impl Scalar for bool {
     const N_BYTES: usize = 1;
     /// Any byte but 0 is true, as llama.cpp reads it.
-    fn from_bytes(bytes: &[u8]) -> Self {
+    fn from_bytes(bytes: &[u8], _order: Order) -> Self {
         bytes[0] != 0
     }
 }
@@ -70,6 +82,7 @@ impl<'a> Reader<'a> {
         let len = source.len();
         Reader {
             source,
+            order: Order::Little,
             len,
             pos: 0,
             mapped: source
@@ -122,7 +135,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn scalar<T: Scalar>(&mut self, what: &str) -> Result<T> {
-        Ok(T::from_bytes(self.take(T::N_BYTES as u64, what)?))
+        let order = self.order;
+        Ok(T::from_bytes(self.take(T::N_BYTES as u64, what)?, order))
     }
 
     /// `count` numbers in a row.
@@ -130,7 +144,8 @@ impl<'a> Reader<'a> {
         let n_bytes = count
             .checked_mul(T::N_BYTES as u64)
             .ok_or_else(|| self.truncated(u64::MAX, what))?;
-        let bytes = self.take(n_bytes, what)?;
-        Ok(bytes.chunks_exact(T::N_BYTES).map(T::from_bytes).collect())
+        let order = self.order;
+        let numbers = self.take(n_bytes, what)?.chunks_exact(T::N_BYTES);
+        Ok(numbers.map(|raw| T::from_bytes(raw, order)).collect())
     }
 }

@@ -37,12 +37,6 @@ pub enum Error {
     #[error("GGUF version {found} is not readable here, expected 1, 2 or 3")]
     BadVersion { found: u32 },
 
-    #[error(
-        "GGUF version field reads {found:#010x}: the file has the other byte order (big-endian), \
-         expected a little-endian file"
-    )]
-    OtherEndian { found: u32 },
-
     /// A field whose value makes no sense, or an argument that does not fit.
     #[error("{what} is {found}, expected {expected}")]
     Invalid {

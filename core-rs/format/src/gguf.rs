@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::bytes::Order;
 use crate::error::{Error, Result};
-use crate::header::Header;
+use crate::header::{Header, Part};
+use crate::joined::Joined;
 use crate::metadata::Metadata;
+use crate::parts;
 use crate::source::Source;
 use crate::{DType, quant};
 
@@ -18,7 +21,7 @@ pub struct TensorInfo {
     pub dtype: DType,
     /// GGUF's order: `shape[0]` is the row length, and runs fastest. Empty for a single number.
     pub shape: Vec<u64>,
-    /// Of the first byte, from the start of the file.
+    /// Of the first byte, within [`Gguf::source`].
     pub offset: u64,
     pub n_bytes: u64,
 }
@@ -35,20 +38,25 @@ impl TensorInfo {
     }
 }
 
-/// An opened GGUF file: its header in memory, its data in the source.
+/// An opened model: the headers of its file, or files, in memory, its data in the source. What a
+/// big-endian file holds is given out as little-endian.
 pub struct Gguf {
     pub version: u32,
     pub alignment: u64,
-    /// Where the data section begins, from the start of the file.
+    /// Whether the numbers in the file (the first, if there are several) have their high byte first.
+    pub big_endian: bool,
+    /// Where the data section begins, from the start of the (first) file.
     pub data_offset: u64,
+    /// Of the first file, where there are several, without what it says of parts.
     pub metadata: Metadata,
+    n_files: usize,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
     source: Arc<dyn Source>,
 }
 
 impl Gguf {
-    /// Opens a file: mapped natively, read in pieces on wasm.
+    /// Opens a file: mapped natively, read in pieces on wasm. The first of several parts opens all.
     pub fn open(path: &Path) -> Result<Self> {
         #[cfg(not(target_family = "wasm"))]
         let source = crate::source::Mmap::open(path)?;
@@ -57,20 +65,72 @@ impl Gguf {
         Self::from_source(Arc::new(source)).map_err(|e| e.in_file(path))
     }
 
-    /// Reads the header of a source.
+    /// Reads the header of a source. Where it is the first of several parts, the others are opened by
+    /// [`Source::beside`].
+    ///
+    /// Errors: a broken header; another part than the first, or parts that are missing or do not belong
+    /// together; a big-endian file with a type of which no such layout is known.
     pub fn from_source(source: Arc<dyn Source>) -> Result<Self> {
-        let mut header = Header::read(source.as_ref())?;
-        header.check_layout(source.len())?;
-        let by_name = header.by_name()?;
+        Self::from_opened(parts::open_all(Part::open(source)?)?)
+    }
+
+    /// Reads the parts of a model, all of them and in order. Errors: as for `from_source`.
+    pub fn from_parts(sources: Vec<Arc<dyn Source>>) -> Result<Self> {
+        Self::from_opened(parts::open_given(sources)?)
+    }
+
+    fn from_opened(parts: Vec<Part>) -> Result<Self> {
+        let n_files = parts.len();
+        let (mut headers, mut sources) = (Vec::new(), Vec::new());
+        for part in parts {
+            sources.push(part.source().clone());
+            headers.push(part.header);
+        }
+        let source: Arc<dyn Source> = match sources.as_slice() {
+            [] => return Err(Error::invalid("number of parts", 0, "at least 1")),
+            [only] => only.clone(),
+            _ => {
+                let joined = Joined::new(sources)?;
+                for (i, header) in headers.iter_mut().enumerate() {
+                    let start = joined.start(i);
+                    header.tensors.iter_mut().for_each(|t| t.offset += start);
+                }
+                Arc::new(joined)
+            }
+        };
+        let mut rest = headers.split_off(1);
+        let mut first = headers.remove(0);
+        for header in &mut rest {
+            first.tensors.append(&mut header.tensors);
+        }
+        parts::join_metadata(&mut first.metadata, first.tensors.len())?;
+        Self::new(first, n_files, source)
+    }
+
+    fn new(header: Header, n_files: usize, source: Arc<dyn Source>) -> Result<Self> {
+        let mut by_name = HashMap::with_capacity(header.tensors.len());
+        for (i, tensor) in header.tensors.iter().enumerate() {
+            if by_name.insert(tensor.name.clone(), i).is_some() {
+                let name = tensor.name.clone();
+                return Err(Error::DuplicateTensor { name });
+            }
+        }
         Ok(Gguf {
             version: header.version,
             alignment: header.alignment,
+            big_endian: header.order == Order::Big,
             data_offset: header.data_offset,
             metadata: header.metadata,
+            n_files,
             tensors: header.tensors,
             by_name,
             source,
         })
+    }
+
+    /// Files the model lies in: 1, or the number of its parts.
+    pub fn n_files(&self) -> usize {
+        self.n_files
     }
 
     /// The tensors in the order of the file.
@@ -90,6 +150,7 @@ impl Gguf {
         })
     }
 
+    /// What tensors' offsets count in: the file, or all parts in a row, with data as little-endian.
     pub fn source(&self) -> &Arc<dyn Source> {
         &self.source
     }

@@ -8,13 +8,17 @@
 //! data: offsets count from here, each a multiple of the alignment
 //! ```
 //!
+//! The magic number reads the same in both byte orders; every other number of a big-endian file, the
+//! version first, has its high byte first.
+//!
 //! The header is a stranger's: every count is checked against the bytes that are left before anything
 //! is allocated for it, and every tensor against the file's end and against its neighbours.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::DType;
-use crate::bytes::Reader;
+use crate::bytes::{Order, Reader};
+use crate::byteswap::Swapped;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::metadata::Metadata;
@@ -36,20 +40,48 @@ const MAX_ARRAY_LEN: u64 = 1 << 30;
 /// A header read and checked.
 pub(crate) struct Header {
     pub(crate) version: u32,
+    pub(crate) order: Order,
     pub(crate) alignment: u64,
     pub(crate) data_offset: u64,
     pub(crate) metadata: Metadata,
     pub(crate) tensors: Vec<TensorInfo>,
 }
 
+/// One file, opened and checked; its source reads tensor data as little-endian.
+pub(crate) struct Part {
+    pub(crate) header: Header,
+    source: Arc<dyn Source>,
+}
+
+impl Part {
+    pub(crate) fn open(source: Arc<dyn Source>) -> Result<Self> {
+        let mut header = Header::read(source.as_ref())?;
+        header.check_layout(source.len())?;
+        let source = match header.order {
+            Order::Little => source,
+            Order::Big => Arc::new(Swapped::new(source, &header.tensors)?),
+        };
+        Ok(Part { header, source })
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.header.metadata
+    }
+
+    pub(crate) fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+}
+
 impl Header {
-    pub(crate) fn read(source: &dyn Source) -> Result<Self> {
+    fn read(source: &dyn Source) -> Result<Self> {
         let mut reader = Reader::new(source);
         let magic = reader.scalar::<u32>("the magic number")?.to_le_bytes();
         if magic != MAGIC {
             return Err(Error::BadMagic { found: magic });
         }
         let version = read_version(&mut reader)?;
+        let order = reader.order;
         let mut fields = Fields { reader, version };
         // The least a tensor and a pair can take: lengths, type, and offset or one byte of value.
         let (min_tensor, min_pair) = match version {
@@ -67,6 +99,7 @@ impl Header {
         let data_offset = fields.reader.pos().next_multiple_of(alignment);
         Ok(Header {
             version,
+            order,
             alignment,
             data_offset,
             metadata,
@@ -75,7 +108,7 @@ impl Header {
     }
 
     /// Makes offsets absolute; no tensor may begin off the grid, end behind the file, or lie on another.
-    pub(crate) fn check_layout(&mut self, file_len: u64) -> Result<()> {
+    fn check_layout(&mut self, file_len: u64) -> Result<()> {
         for tensor in &mut self.tensors {
             let what = || format!("offset of tensor {:?}", tensor.name);
             if !tensor.offset.is_multiple_of(self.alignment) {
@@ -106,32 +139,33 @@ impl Header {
         }
         Ok(())
     }
-
-    pub(crate) fn by_name(&self) -> Result<HashMap<String, usize>> {
-        let mut by_name = HashMap::with_capacity(self.tensors.len());
-        for (i, tensor) in self.tensors.iter().enumerate() {
-            if by_name.insert(tensor.name.clone(), i).is_some() {
-                let name = tensor.name.clone();
-                return Err(Error::DuplicateTensor { name });
-            }
-        }
-        Ok(by_name)
-    }
 }
 
+/// Also finds the byte order: a small number stored high byte first reads as one with empty low bytes.
 fn read_version(reader: &mut Reader) -> Result<u32> {
-    let version = reader.scalar::<u32>("the version")?;
+    let mut version = reader.scalar::<u32>("the version")?;
+    if version != 0 && version & 0xffff == 0 {
+        reader.order = Order::Big;
+        version = version.swap_bytes();
+    }
     match version {
         1..=3 => Ok(version),
-        // A small number stored high byte first reads as a large one with empty low bytes.
-        found if found != 0 && found & 0xffff == 0 => Err(Error::OtherEndian { found }),
         found => Err(Error::BadVersion { found }),
     }
 }
 
 fn read_alignment(metadata: &Metadata) -> Result<u64> {
-    let alignment = metadata.get_u64(ALIGNMENT_KEY)?;
-    let alignment = alignment.unwrap_or(DEFAULT_ALIGNMENT);
+    let alignment = match metadata.get(ALIGNMENT_KEY) {
+        None => DEFAULT_ALIGNMENT,
+        Some(Value::U32(alignment)) => u64::from(*alignment),
+        Some(other) => {
+            return Err(Error::WrongType {
+                key: ALIGNMENT_KEY.into(),
+                found: other.type_name(),
+                expected: "u32".into(),
+            });
+        }
+    };
     check_alignment(alignment)?;
     Ok(alignment)
 }
@@ -190,6 +224,9 @@ impl Fields<'_> {
         let mut metadata = Metadata::new();
         for _ in 0..n_pairs {
             let key = self.name("a metadata key", MAX_KEY_BYTES)?;
+            if key.is_empty() {
+                return Err(Error::invalid("a metadata key", "empty", "a name"));
+            }
             if metadata.contains(&key) {
                 return Err(Error::DuplicateKey { key });
             }

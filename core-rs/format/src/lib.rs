@@ -4,14 +4,19 @@
 //! another.
 
 mod bytes;
+mod byteswap;
 mod dtype;
 mod error;
 mod gguf;
 mod header;
+mod joined;
 mod metadata;
+mod new_file;
+mod parts;
 pub mod quant;
 pub mod quantize;
 mod source;
+mod split;
 mod value;
 mod writer;
 
@@ -19,8 +24,10 @@ pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gguf::{Gguf, TensorInfo};
 pub use metadata::Metadata;
+pub use parts::PartName;
 #[cfg(not(target_family = "wasm"))]
 pub use source::Mmap;
 pub use source::{Bytes, FileSource, Source};
+pub use split::{PartLimit, SplitOptions, merge_file, plan_split, split_file};
 pub use value::{Array, Strings, Value};
 pub use writer::{WriteProgress, Writer};

@@ -3,13 +3,15 @@
 //!
 //! The one `unsafe` of this crate is here: mapping a file. A map is only as steady as its file. If
 //! another program shortens a mapped file, touching a page behind the new end raises SIGBUS, which no
-//! bounds check can see coming. `Mmap` therefore takes its length once, when it is made, and every
-//! range is checked against it: a file that grows, or whose header lies, is harmless; a file that
-//! shrinks while it is in use is not. Writers that replace files by rename, as [`crate::Writer`]
-//! does, are safe, since the map keeps the old file. `FileSource` reports a shrunken file as an error.
+//! bounds check can see coming. So `Mmap` looks at the file's length whenever it hands out bytes (once
+//! a millisecond, see [`Mmap::slice`]), and no longer does when the file is too short; `read_at` copies
+//! from the file and not from the map, and names the shortened file in its error. What remains is a
+//! slice held while the file shrinks. Writers that replace files by rename, as [`crate::Writer`] does,
+//! are always safe, since the map keeps the old file; Windows refuses to shorten a mapped file.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, IoContext, Result};
 
@@ -31,10 +33,25 @@ pub trait Source: Send + Sync {
 
     /// A hint that these bytes will not be read again soon: a map gives their pages back.
     fn release(&self, _offset: u64, _len: u64) {}
+
+    /// The file's name without its folder; `None` where there is none, or it is not UTF-8.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Opens the file of this name in the same folder, in the same way: for models in several files.
+    fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {
+        let expected = "opened by path, so that files beside it can be found";
+        Err(Error::invalid(
+            format!("the source that refers to the file {name:?}"),
+            "a buffer or stream without a folder",
+            expected,
+        ))
+    }
 }
 
 /// Checks that `offset .. offset + wanted` lies within `len` bytes.
-fn check_range(offset: u64, wanted: usize, len: u64) -> Result<()> {
+pub(crate) fn check_range(offset: u64, wanted: usize, len: u64) -> Result<()> {
     match offset.checked_add(wanted as u64) {
         Some(end) if end <= len => Ok(()),
         _ => Err(Error::Truncated {
@@ -81,6 +98,7 @@ impl Source for Bytes {
 /// A file read in pieces, on every platform. The length is taken when the file is opened.
 pub struct FileSource {
     file: PositionedFile,
+    path: PathBuf,
     len: u64,
 }
 
@@ -91,6 +109,7 @@ impl FileSource {
             let len = file.metadata().doing("read the size of the file")?.len();
             Ok(FileSource {
                 file: PositionedFile::new(file),
+                path: path.to_path_buf(),
                 len,
             })
         };
@@ -109,16 +128,20 @@ impl Source for FileSource {
         while done < buf.len() {
             match self.file.read_at(offset + done as u64, &mut buf[done..]) {
                 Ok(0) => {
-                    return Err(Error::Truncated {
+                    let error = Error::Truncated {
                         what: "a range of a file that became shorter while in use".into(),
                         offset,
                         wanted: buf.len() as u64,
                         len: offset + done as u64,
-                    });
+                    };
+                    return Err(error.in_file(&self.path));
                 }
                 Ok(n) => done += n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e).doing("read the file"),
+                Err(e) => {
+                    let error = Err(e).doing("read the file");
+                    return error.map_err(|e: Error| e.in_file(&self.path));
+                }
             }
         }
         Ok(())
@@ -126,6 +149,15 @@ impl Source for FileSource {
 
     fn slice(&self, _offset: u64, _len: u64) -> Option<&[u8]> {
         None
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.path.file_name()?.to_str()
+    }
+
+    fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {
+        let path = self.path.with_file_name(name);
+        Ok(Arc::new(FileSource::open(&path)?))
     }
 }
 
@@ -189,45 +221,74 @@ impl PositionedFile {
 #[cfg(not(target_family = "wasm"))]
 pub struct Mmap {
     map: Option<memmap2::Mmap>, // None for an empty file, which cannot be mapped
+    file: FileSource,
+    opened: std::time::Instant,
+    /// Microseconds since `opened` until which the file's length is taken to be as it was.
+    fresh_until: std::sync::atomic::AtomicU64,
 }
 
 #[cfg(not(target_family = "wasm"))]
 impl Mmap {
     pub fn open(path: &Path) -> Result<Self> {
-        Self::map(path).map_err(|e| e.in_file(path))
+        let file = FileSource::open(path)?;
+        let map = match file.len {
+            0 => None,
+            _ => Some(Self::map(&file).map_err(|e| e.in_file(path))?),
+        };
+        Ok(Mmap {
+            map,
+            file,
+            opened: std::time::Instant::now(),
+            fresh_until: std::sync::atomic::AtomicU64::new(0),
+        })
     }
 
-    fn map(path: &Path) -> Result<Self> {
-        let file = open_regular(path)?;
-        if file.metadata().doing("read the size of the file")?.len() == 0 {
-            return Ok(Mmap { map: None });
-        }
+    fn map(file: &FileSource) -> Result<memmap2::Mmap> {
         // SAFETY: the map is read-only and handed out only as `&[u8]` that borrows from it. That no
         // one else writes to or shortens the file meanwhile is the user's promise (see above).
-        let map = unsafe { memmap2::Mmap::map(&file) }.doing("map the file into memory")?;
-        Ok(Mmap { map: Some(map) })
+        let map = unsafe { memmap2::Mmap::map(&file.file.0) }.doing("map the file into memory")?;
+        if map.len() as u64 >= file.len {
+            return Ok(map);
+        }
+        let expected = format!("{}, as when it was opened", file.len);
+        Err(Error::invalid("the size of the file", map.len(), expected))
     }
 
     fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// Whether the file is still as long as its map. Asking the system takes about as long as reading
+    /// a row of floats, so it is asked once a millisecond.
+    fn is_whole(&self) -> bool {
+        use std::sync::atomic::Ordering::Relaxed;
+        const FRESH_US: u64 = 1000;
+        let now = self.opened.elapsed().as_micros() as u64;
+        if now < self.fresh_until.load(Relaxed) {
+            return true;
+        }
+        let metadata = self.file.file.0.metadata();
+        let whole = metadata.is_ok_and(|now| now.len() >= self.file.len);
+        if whole {
+            self.fresh_until.store(now + FRESH_US, Relaxed);
+        }
+        whole
     }
 }
 
 #[cfg(not(target_family = "wasm"))]
 impl Source for Mmap {
     fn len(&self) -> u64 {
-        self.bytes().len() as u64
+        self.file.len
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        check_range(offset, buf.len(), self.len())?;
-        let start = offset as usize;
-        buf.copy_from_slice(&self.bytes()[start..start + buf.len()]);
-        Ok(())
+        self.file.read_at(offset, buf)
     }
 
+    /// `None` also when the file has become shorter than it was: then `read_at` says so.
     fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
-        sub_slice(self.bytes(), offset, len)
+        sub_slice(self.bytes(), offset, len).filter(|_| self.is_whole())
     }
 
     #[cfg(unix)]
@@ -243,5 +304,14 @@ impl Source for Mmap {
         // the file on the next touch: what `slice` handed out keeps its contents.
         let _hint =
             unsafe { map.unchecked_advise_range(advice, start as usize, (end - start) as usize) };
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.file.name()
+    }
+
+    fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {
+        let path = self.file.path.with_file_name(name);
+        Ok(Arc::new(Mmap::open(&path)?))
     }
 }

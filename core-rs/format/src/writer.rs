@@ -1,15 +1,12 @@
 //! Writing GGUF version 3. The header needs every tensor's name, type and shape, but no data; data is
 //! then asked for one tensor at a time, so a file larger than memory can be written.
 //!
-//! A file appears whole or not at all: it is written beside its place under another name, brought to
-//! the disk, and renamed.
+//! A file appears whole or not at all: see `new_file.rs`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use crate::DType;
 use crate::bytes::ToBytes;
@@ -18,6 +15,7 @@ use crate::header::{
     ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_NAME_BYTES, check_alignment, tensor_size,
 };
 use crate::metadata::Metadata;
+use crate::new_file::NewFile;
 use crate::value::{Array, Value, for_scalars};
 
 const VERSION: u32 = 3;
@@ -133,12 +131,20 @@ impl<'a> Writer<'a> {
     /// Writes the file: beside `path` first, then renamed, so that `path` is never half a file. On an
     /// error nothing is left, and an older file at `path` stays.
     pub fn write(self, path: &Path, progress: &mut dyn FnMut(WriteProgress)) -> Result<()> {
-        replace_file(path, |file| {
+        self.write_beside(path, progress)?.put_in_place()
+    }
+
+    /// Writes the whole file beside `path`, on the disk but not yet in its place.
+    pub(crate) fn write_beside(
+        self,
+        path: &Path,
+        progress: &mut dyn FnMut(WriteProgress),
+    ) -> Result<NewFile> {
+        NewFile::write(path, |file| {
             let mut out = BufWriter::with_capacity(1 << 20, file);
             self.write_to(&mut out, progress)?;
             out.flush().doing("write the file")
         })
-        .map_err(|e| e.in_file(path))
     }
 
     /// Writes the file to anything that takes bytes in order.
@@ -281,41 +287,4 @@ fn put_array(array: &Array, out: &mut Vec<u8>) {
         };
     }
     for_scalars!(put);
-}
-
-/// Lets `fill` write a new file beside `path`, then puts it in `path`'s place.
-fn replace_file(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let (part, mut file) = create_beside(path)?;
-    let finish = |file: &mut File| {
-        fill(file)?;
-        file.sync_all().doing("bring the file to the disk")
-    };
-    let written = finish(&mut file);
-    drop(file); // Windows does not rename an open file
-    let placed = written.and_then(|()| std::fs::rename(&part, path).doing("rename the new file"));
-    if placed.is_err() {
-        // The first error is the one to report; a part file that cannot be removed stays.
-        let _gone = std::fs::remove_file(&part);
-    }
-    placed
-}
-
-/// Creates `.NAME.PROCESS-NUMBER.part` in the same directory, on the same file system.
-fn create_beside(path: &Path) -> Result<(PathBuf, File)> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let Some(name) = path.file_name() else {
-        let found = path.display();
-        return Err(Error::invalid("the path", found, "the name of a file"));
-    };
-    loop {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let id = std::process::id();
-        let part = format!(".{}.{id}-{number}.part", name.to_string_lossy());
-        let part = path.with_file_name(part);
-        match OpenOptions::new().write(true).create_new(true).open(&part) {
-            Ok(file) => return Ok((part, file)),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e).doing("create a file beside the place of the new one"),
-        }
-    }
 }

@@ -1,88 +1,10 @@
 //! Broken files: each is a good one with one thing wrong, and the error says what.
 
-use std::sync::Arc;
+mod common;
 
+use common::{File, file, open, refused};
 use proptest::prelude::*;
-use puna_format::{Bytes, DType, Gguf, Writer};
-
-fn open(bytes: Vec<u8>) -> puna_format::Result<Gguf> {
-    Gguf::from_source(Arc::new(Bytes::new(bytes)))
-}
-
-/// What is written after the magic number.
-#[derive(Default)]
-struct File {
-    version: Option<u32>,
-    n_tensors: u64,
-    n_pairs: u64,
-    body: Vec<u8>,
-    n_data: usize,
-}
-
-impl File {
-    fn string(mut self, text: &str) -> Self {
-        self.body.extend((text.len() as u64).to_le_bytes());
-        self.body.extend(text.as_bytes());
-        self
-    }
-
-    fn u32(mut self, x: u32) -> Self {
-        self.body.extend(x.to_le_bytes());
-        self
-    }
-
-    fn u64(mut self, x: u64) -> Self {
-        self.body.extend(x.to_le_bytes());
-        self
-    }
-
-    fn pair(mut self, key: &str, type_id: u32) -> Self {
-        self.n_pairs += 1;
-        self.string(key).u32(type_id)
-    }
-
-    fn tensor(mut self, name: &str, shape: &[u64], type_id: u32, offset: u64) -> Self {
-        self.n_tensors += 1;
-        let mut file = self.string(name).u32(shape.len() as u32);
-        for &n in shape {
-            file = file.u64(n);
-        }
-        file.u32(type_id).u64(offset)
-    }
-
-    fn data(mut self, n: usize) -> Self {
-        self.n_data = n;
-        self
-    }
-
-    fn bytes(self) -> Vec<u8> {
-        let mut out = b"GGUF".to_vec();
-        out.extend(self.version.unwrap_or(3).to_le_bytes());
-        out.extend(self.n_tensors.to_le_bytes());
-        out.extend(self.n_pairs.to_le_bytes());
-        out.extend(self.body);
-        out.resize(out.len().next_multiple_of(32) + self.n_data, 0);
-        out
-    }
-
-    /// The error's words.
-    fn error(self) -> String {
-        match open(self.bytes()) {
-            Ok(_) => panic!("the file opened"),
-            Err(error) => error.to_string(),
-        }
-    }
-}
-
-fn file() -> File {
-    File::default()
-}
-
-#[track_caller]
-fn refused(file: File, words: &str) {
-    let error = file.error();
-    assert!(error.contains(words), "{error:?} does not say {words:?}");
-}
+use puna_format::{DType, Writer};
 
 #[test]
 fn good_files_open() {
@@ -107,13 +29,11 @@ fn magic_and_version() {
         };
         refused(bad, "expected 1, 2 or 3");
     }
-    refused(
-        File {
-            version: Some(3 << 24),
-            ..file()
-        },
-        "big-endian",
-    );
+    let big = File {
+        version: Some(4 << 24),
+        ..file()
+    };
+    refused(big, "GGUF version 4 is not readable here");
 }
 
 #[test]
@@ -194,7 +114,10 @@ fn alignment() {
             "a power of two",
         );
     }
-    refused(file().pair("general.alignment", 8).u64(0), "a whole number");
+    refused(
+        file().pair("general.alignment", 8).u64(0),
+        "is string, expected u32",
+    );
     let wide = file().pair("general.alignment", 4).u32(64);
     let wide = wide
         .tensor("a", &[1], 0, 0)
@@ -245,12 +168,12 @@ fn types_names_and_places() {
 
 #[test]
 fn unknown_tensors_and_types_are_named() {
-    let gguf = open(file().tensor("t", &[256], 29, 0).data(64).bytes()).unwrap();
+    let gguf = open(file().tensor("t", &[32], 9, 0).data(64).bytes()).unwrap();
     assert!(
         gguf.dequantize("t")
             .unwrap_err()
             .to_string()
-            .contains("IQ1_M")
+            .contains("Q8_1")
     );
     assert!(
         gguf.dequantize("x")

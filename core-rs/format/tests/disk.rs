@@ -1,0 +1,180 @@
+//! Disks and files that fail underneath: a full disk, a file that another program shortens.
+
+mod common;
+
+use std::fs::OpenOptions;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Folder, words};
+use puna_format::quantize::{FileType, Options, quantize_file};
+use puna_format::{
+    DType, FileSource, Gguf, Mmap, PartLimit, Source, SplitOptions, Writer, split_file,
+};
+
+const N: u64 = 1 << 16;
+
+fn model(folder: &Folder) -> Gguf {
+    let path = folder.0.join("model.gguf");
+    let mut writer = Writer::new();
+    writer.set("general.architecture", "llama");
+    writer.set("llama.block_count", 1u32);
+    for name in ["a.weight", "b.weight"] {
+        let bytes = vec![0; 4 * N as usize];
+        writer
+            .add_tensor(name, DType::F32, &[256, N / 256], bytes)
+            .unwrap();
+    }
+    writer.write(&path, &mut |_| {}).unwrap();
+    Gguf::open(&path).unwrap()
+}
+
+fn shorten(folder: &Folder, len: u64) {
+    let file = OpenOptions::new()
+        .write(true)
+        .open(folder.0.join("model.gguf"));
+    file.unwrap().set_len(len).unwrap();
+    std::thread::sleep(Duration::from_millis(3)); // a map looks once a millisecond
+}
+
+#[test]
+#[cfg(unix)]
+fn a_mapped_file_that_shrinks_is_an_error() {
+    let folder = Folder::new();
+    let gguf = model(&folder);
+    shorten(&folder, 4096);
+    let tensor = gguf.require_tensor("b.weight").unwrap();
+    assert!(gguf.source().slice(tensor.offset, tensor.n_bytes).is_none());
+    let error = words(gguf.read_tensor(tensor));
+    assert!(
+        error.contains("model.gguf: a range of a file that became shorter while in use"),
+        "{error}"
+    );
+    assert!(gguf.dequantize("a.weight").is_err());
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let options = Options::new(FileType::Q8_0);
+    let path = folder.0.join("q.gguf");
+    let error = words(quantize_file(&gguf, &path, &options, &mut |_| {}, &never));
+    assert!(error.contains("became shorter"), "{error}");
+    assert_eq!(folder.names(), ["model.gguf"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_replaced_by_a_rename_stays_as_it_was_mapped() {
+    let folder = Folder::new();
+    let gguf = model(&folder);
+    let path = folder.0.join("model.gguf");
+    Writer::new().write(&path, &mut |_| {}).unwrap();
+    std::thread::sleep(Duration::from_millis(3));
+    assert_eq!(gguf.dequantize("b.weight").unwrap(), vec![0.0; N as usize]);
+}
+
+#[test]
+fn a_file_that_grows_or_shrinks_between_reads_does_no_harm() {
+    let folder = Folder::new();
+    drop(model(&folder));
+    let path = folder.0.join("model.gguf");
+    let pieces = Gguf::from_source(Arc::new(FileSource::open(&path).unwrap())).unwrap();
+    let map = Mmap::open(&path).unwrap();
+    let len = map.len();
+    shorten(&folder, len + 100);
+    assert!(pieces.dequantize("b.weight").is_ok());
+    assert_eq!(map.slice(len - 4, 4).unwrap(), [0; 4]);
+    assert!(map.slice(len, 4).is_none());
+    assert!(map.read_at(len, &mut [0; 4]).is_err());
+    drop(map); // Windows does not shorten a mapped file
+    shorten(&folder, len / 2);
+    assert!(pieces.dequantize("b.weight").is_err());
+}
+
+/// Runs the test of this name again in a process that may write `blocks` of 512 bytes to a file.
+#[cfg(unix)]
+fn with_small_disk(name: &str, blocks: u32) -> bool {
+    const INNER: &str = "PUNA_TEST_SMALL_DISK";
+    if std::env::var_os(INNER).is_some() {
+        return true;
+    }
+    let test = std::env::current_exe().unwrap();
+    // Writing too much raises a signal, which has to be ignored to become an error.
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --exact {name}");
+    let mut shell = Command::new("sh");
+    let run = shell.arg("-c").arg(script).arg(test).env(INNER, "1");
+    let output = run.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+    false
+}
+
+/// 600 KiB hold two of the three tensors.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_leaves_the_old_file_and_names_the_new() {
+    if !with_small_disk("a_full_disk_leaves_the_old_file_and_names_the_new", 1200) {
+        return;
+    }
+    let folder = Folder::new();
+    let path = folder.0.join("big.gguf");
+    std::fs::write(&path, "old").unwrap();
+    let mut writer = Writer::new();
+    for name in ["c", "d", "e"] {
+        writer
+            .add_tensor(name, DType::F32, &[N], vec![0; 4 * N as usize])
+            .unwrap();
+    }
+    let error = words(writer.write(&path, &mut |_| {}));
+    assert!(
+        error.contains("big.gguf: cannot write the file: File too large"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(folder.names(), ["big.gguf"]);
+}
+
+/// The first part fits, the last does not.
+#[test]
+#[cfg(unix)]
+fn a_disk_that_fills_at_the_last_part_leaves_no_part() {
+    if !with_small_disk("a_disk_that_fills_at_the_last_part_leaves_no_part", 1200) {
+        return;
+    }
+    let folder = Folder::new();
+    let mut writer = Writer::new();
+    for (name, n) in [("small", N), ("large", 4 * N)] {
+        writer
+            .add_tensor(name, DType::F32, &[n], vec![0; 4 * n as usize])
+            .unwrap();
+    }
+    let mut bytes = Vec::new();
+    writer.write_to(&mut bytes, &mut |_| {}).unwrap();
+    let src = common::open(bytes).unwrap();
+    let options = SplitOptions {
+        limit: PartLimit::Tensors(1),
+        no_tensor_first: false,
+    };
+    let error = words(split_file(&src, &folder.0.join("p"), &options, &mut |_| {}));
+    assert!(
+        error.contains("p-00002-of-00002.gguf: cannot write"),
+        "{error}"
+    );
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_device_without_room_is_an_error() {
+    let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut writer = Writer::new();
+    writer
+        .add_tensor("t", DType::F32, &[N], vec![0; 4 * N as usize])
+        .unwrap();
+    let error = words(writer.write_to(&mut full, &mut |_| {}));
+    assert!(
+        error.contains("cannot write the header: No space left"),
+        "{error}"
+    );
+}
