@@ -9,12 +9,31 @@ fn soft_cap(x: f32, cap: f32) -> f32 {
     return cap * safe_tanh(x / cap);
 }
 
-// Which: 0 = SiLU, 1 = GELU (the tanh form).
+// x * (1 - Phi(|x|)) by erfc's rational approximation (Abramowitz and Stegun 7.1.26), which has no
+// difference of near numbers.
+fn gelu_erf(x: f32) -> f32 {
+    let z = abs(x) * 0.7071067811865476;
+    let t = 1.0 / (1.0 + 0.3275911 * z);
+    let poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t
+        + 0.254829592) * t;
+    let tail = 0.5 * poly * exp(-z * z);
+    return select(x * tail, x - x * tail, x > 0.0);
+}
+
+// Which: 0 = SiLU, 1 = GELU in its tanh form, 2 = GELU by erf, 3 = quick GELU, 4 = ReLU,
+// 5 = ReLU squared, 6 = tanh.
 fn activation(which: u32, x: f32) -> f32 {
-    if (which == 0u) {
-        return x / (1.0 + exp(-x));
+    switch (which) {
+        case 0u: { return x / (1.0 + exp(-x)); }
+        case 1u: {
+            return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+        }
+        case 2u: { return gelu_erf(x); }
+        case 3u: { return x / (1.0 + exp(-1.702 * x)); }
+        case 4u: { return max(x, 0.0); }
+        case 5u: { return max(x, 0.0) * max(x, 0.0); }
+        default: { return safe_tanh(x); }
     }
-    return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
 }
 
 // f16 bits to f32, exact for subnormals too: unpack2x16float may flush them, and the scales of

@@ -10,6 +10,8 @@
 //! 4. There is no mask: each query has runs of visible cells; what lies outside gets -infinity in
 //!    the tiles at their edges, and tiles that no query sees are skipped.
 
+use puna_graph::Cell;
+
 use crate::rows::{exp, softcap};
 use crate::simd::Simd;
 
@@ -34,6 +36,14 @@ pub(crate) struct Attend<'a> {
     /// First and end of the cells that this call looks at.
     pub(crate) cells: (usize, usize),
     pub(crate) softcap: Option<f32>,
+    pub(crate) alibi: Option<Alibi<'a>>,
+}
+
+/// What scores fall by: the slope of each query's head, its position, and those of all cells.
+pub(crate) struct Alibi<'a> {
+    pub(crate) slopes: [f32; MAX_QUERIES],
+    pub(crate) pos: [i32; MAX_QUERIES],
+    pub(crate) cells: &'a [Cell],
 }
 
 /// What is carried from tile to tile, a query each.
@@ -92,6 +102,9 @@ pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
             if let Some(cap) = a.softcap {
                 softcap(scores, cap);
             }
+            if let Some(alibi) = &a.alibi {
+                lean(&mut scores[from - tile..to - tile], alibi, t, from);
+            }
             mask(scores, tile, from, to, a.runs[t]);
             let out = &mut out[t * a.stride_v..][..a.stride_v];
             weigh(scores, &mut carry.max[t], &mut carry.sum[t], out);
@@ -136,6 +149,15 @@ fn score<S: Simd, K: Element, const NQ: usize>(
         for (acc, scores) in acc.into_iter().zip(scores.iter_mut()) {
             s.store_f(acc, scores, block * S::ROWS);
         }
+    }
+}
+
+/// Takes `slope * distance` off the scores of the cells from `from` on.
+#[inline(always)]
+fn lean(scores: &mut [f32], alibi: &Alibi<'_>, t: usize, from: usize) {
+    let (slope, pos) = (alibi.slopes[t], alibi.pos[t]);
+    for (score, cell) in scores.iter_mut().zip(&alibi.cells[from..]) {
+        *score -= slope * (pos - cell.pos).abs() as f32;
     }
 }
 

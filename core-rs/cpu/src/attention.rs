@@ -3,9 +3,10 @@
 //! Queries that share a K/V head and a sequence, neighbouring tokens' heads of one group, are
 //! taken [`MAX_QUERIES`] at a time (`attend.rs`); workers take those pieces by turns.
 
+use puna_graph::op::alibi_slope;
 use puna_graph::{Attention, Spans};
 
-use crate::attend::{Attend, MAX_QUERIES};
+use crate::attend::{Alibi, Attend, MAX_QUERIES};
 use crate::run::Ctx;
 
 /// Queries that go together: `n` of the flat list `token * group + head of the group`.
@@ -19,7 +20,7 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, a: &Attention) {
     let n_head_kv = ctx.core.caches[a.layer].shape.n_head_kv;
     let group = a.n_head / n_head_kv;
     let pieces = pieces(&ctx.batch().seq, group);
-    let spans = ctx.spans(a.window);
+    let spans = ctx.spans(a.mask);
     loop {
         // Heads of one piece follow each other; long pieces, those of late tokens, come first.
         let i = ctx.take();
@@ -88,6 +89,11 @@ fn attend(
         .filter_map(|r| r.last())
         .map(|r| r.1)
         .max();
+    let alibi = a.alibi.map(|max_bias| Alibi {
+        slopes: std::array::from_fn(|i| alibi_slope(max_bias, a.n_head, place(i).1)),
+        pos: std::array::from_fn(|i| ctx.batch().pos[place(i).0]),
+        cells: &ctx.batch().cache,
+    });
     let (k, v) = cache.head(head);
     let call = Attend {
         q: &q,
@@ -98,6 +104,7 @@ fn attend(
         runs,
         cells: (first.unwrap_or(0) as usize, end.unwrap_or(0) as usize),
         softcap: a.softcap,
+        alibi,
     };
     let out = &mut ctx.local.heads;
     out.resize(room * cache.stride_v, 0.0);

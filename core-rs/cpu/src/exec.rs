@@ -6,17 +6,20 @@ use std::sync::atomic::AtomicBool;
 
 use puna_graph::batch::Limits;
 use puna_graph::{
-    Batch, CacheOp, Error, Executor, KvDType, Op, Operand, Output, Plan, Read, Result, Rope,
-    Tensor, WeightId,
+    Batch, CacheOp, Error, Executor, KvDType, Op, Operand, Output, Plan, Read, Result, Tensor,
+    WeightId,
 };
 
 use crate::activations::{Activations, padded};
+use crate::experts;
 use crate::isa::Isa;
 use crate::kv::Cache;
 use crate::pool::Pool;
-use crate::run::{Core, Local, Run, Turns};
+use crate::run::{Core, Local, Run};
 use crate::simd::{Kernels, Shared};
 use crate::weight::{Role, Weight};
+
+mod cells;
 
 /// How a [`Cpu`] is set up.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +86,7 @@ impl Cpu {
             arenas: plan.arenas.iter().map(|&n| Shared::zeroed(n)).collect(),
             caches: caches.collect(),
             activations: Activations::new(n_rows, quantized, plain),
+            routed: experts::room(&plan, kernels),
             locals: (0..pool.n_workers()).map(|_| Mutex::new(local())).collect(),
             type_k: options.type_k,
             type_v: options.type_v,
@@ -113,25 +117,10 @@ impl Cpu {
         Arc::get_mut(&mut self.core).expect("no run is going on")
     }
 
-    fn limits(&self) -> Limits {
-        let plan = &self.core.plan;
-        let n_vocab = plan.graph.ops.iter().find_map(|op| match op {
-            Op::Embed { weight, .. } => Some(plan.graph.weight(*weight).n_out()),
-            _ => None,
-        });
-        Limits {
-            n_tokens: plan.n_tokens,
-            n_outputs: plan.n_outputs,
-            n_cells: self.n_cells,
-            n_vocab: n_vocab.unwrap_or(usize::MAX),
-            n_embd: plan.graph.input.map_or(0, |v| plan.graph.value(v).width),
-        }
-    }
-
     /// Checks what [`Batch::check`] cannot know: which kind of input the plan takes, and that
     /// every weight is there.
     fn check(&self, batch: &Batch) -> Result<()> {
-        batch.check(&self.limits())?;
+        batch.check(&Limits::of(&self.core.plan, self.n_cells))?;
         let wants_rows = self.core.plan.graph.input.is_some();
         if wants_rows != batch.input.is_some() {
             let (found, expected) = match wants_rows {
@@ -207,7 +196,7 @@ fn roles(plan: &Plan) -> Vec<Role> {
         for id in op.matrices() {
             roles[id.index()].matrix = true;
         }
-        if let Op::Embed { weight, .. } = op {
+        if let Op::Embed { weight, .. } | Op::Lookup { weight, .. } = op {
             roles[weight.index()].table = true;
         }
     }
@@ -329,133 +318,14 @@ impl Executor for Cpu {
 
     fn cache(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>> {
         self.check_cells(op)?;
-        match op {
-            CacheOp::Shift { cells, delta } => {
-                for layer in 0..self.core.caches.len() {
-                    self.shift(layer, cells, *delta);
-                }
-                Ok(None)
-            }
-            CacheOp::Copy { pairs } => {
-                for cache in &self.core.caches {
-                    for &(from, to) in pairs {
-                        let (mut k, mut v) = (vec![], vec![]);
-                        cache.save_k(from as usize, &mut k);
-                        cache.save_v(from as usize, &mut v);
-                        cache.load_k(to as usize, &k);
-                        cache.load_v(to as usize, &v);
-                    }
-                }
-                Ok(None)
-            }
-            CacheOp::Save { cells } => Ok(Some(self.save(cells))),
-            CacheOp::Load { cells, bytes } => self.load(cells, bytes).map(|()| None),
-        }
+        self.cells(op)
     }
 
     fn n_bytes(&self) -> u64 {
         let weights = self.core.weights.iter().flatten().map(Weight::n_bytes);
         let arenas = self.core.arenas.iter().map(Shared::n_bytes);
         let caches = self.core.caches.iter().map(Cache::n_bytes);
-        let shared = self.core.activations.n_bytes();
+        let shared = self.core.activations.n_bytes() + self.core.routed.n_bytes();
         weights.chain(arenas).chain(caches).sum::<u64>() + shared
-    }
-}
-
-/// The operations on the cache.
-impl Cpu {
-    fn check_cells(&self, op: &CacheOp) -> Result<()> {
-        let named = match op {
-            CacheOp::Shift { cells, .. }
-            | CacheOp::Save { cells }
-            | CacheOp::Load { cells, .. } => cells.iter().max().copied(),
-            CacheOp::Copy { pairs } => pairs.iter().map(|p| p.0.max(p.1)).max(),
-        };
-        match named {
-            Some(cell) if cell as usize >= self.n_cells => Err(Error::Batch(format!(
-                "cell {cell}, expected below {}",
-                self.n_cells
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Turns keys that were stored turned: angles add up, so the table of `delta` does it. The
-    /// magnitude is in the keys already.
-    fn shift(&self, layer: usize, cells: &[u32], delta: i32) {
-        let Some(rope) = self.rope_of(layer) else {
-            return;
-        };
-        let rope = Rope {
-            magnitude: 1.0,
-            ..rope
-        };
-        let turns = Turns::new(&rope, self.core.plan.graph.constant(rope.freqs), &[delta]);
-        let cache = &self.core.caches[layer];
-        for &cell in cells {
-            for head in 0..cache.shape.n_head_kv {
-                cache.map_k(head, cell as usize, |key| {
-                    let mut out = vec![0.0; key.len()];
-                    (self.core.kernels.rope)(rope.layout, &turns.cos, &turns.sin, key, &mut out);
-                    out
-                });
-            }
-        }
-    }
-
-    /// How the keys of a layer were turned; `None` where they were not.
-    fn rope_of(&self, wanted: usize) -> Option<Rope> {
-        let ops = &self.core.plan.graph.ops;
-        ops.iter().find_map(|op| match op {
-            Op::RopeStore(r) if r.layer == wanted => Some(r.rope),
-            Op::KvStore { k, layer, .. } if *layer == wanted => {
-                ops.iter().find_map(|op| match op {
-                    Op::Rope { rope, out, .. } if out == k => Some(*rope),
-                    _ => None,
-                })
-            }
-            _ => None,
-        })
-    }
-
-    fn save(&self, cells: &[u32]) -> Vec<u8> {
-        let mut bytes = vec![];
-        for cache in &self.core.caches {
-            for &cell in cells {
-                cache.save_k(cell as usize, &mut bytes);
-            }
-            for &cell in cells {
-                cache.save_v(cell as usize, &mut bytes);
-            }
-        }
-        bytes
-    }
-
-    fn load(&self, cells: &[u32], bytes: &[u8]) -> Result<()> {
-        let rows = self.core.caches.iter().map(Cache::row_bytes);
-        let expected: usize = rows.map(|(k, v)| (k + v) * cells.len()).sum();
-        if bytes.len() != expected {
-            return Err(Error::Bytes {
-                what: "saved cache",
-                message: format!(
-                    "{} bytes, expected {expected} for {} cells",
-                    bytes.len(),
-                    cells.len()
-                ),
-            });
-        }
-        let mut rest = bytes;
-        for cache in &self.core.caches {
-            let (k, v) = cache.row_bytes();
-            for &cell in cells {
-                let row = rest.split_off(..k).expect("length checked");
-                cache.load_k(cell as usize, row);
-            }
-            for &cell in cells {
-                let row = rest.split_off(..v).expect("length checked");
-                cache.load_v(cell as usize, row);
-            }
-        }
-        Ok(())
     }
 }

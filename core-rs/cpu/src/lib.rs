@@ -4,6 +4,7 @@
 //! upload ─▶ weight.rs ─▶ pack.rs            rows of a group side by side, one a lane
 //! run ────▶ run.rs: every worker goes through the ops; a barrier after each
 //!             ├─ linear.rs     ─▶ activations.rs (int8), dot/<type>.rs
+//!             ├─ experts.rs    ─▶ the same, rows dealt to experts
 //!             ├─ attention.rs  ─▶ attend.rs, kv.rs
 //!             └─ simple.rs     ─▶ rows.rs
 //! simd/     vectors of each instruction set, the table of kernels, shared memory: all `unsafe`
@@ -16,6 +17,7 @@ mod attend;
 mod attention;
 mod dot;
 mod exec;
+mod experts;
 mod isa;
 mod kv;
 mod linear;

@@ -17,11 +17,11 @@ use crate::simple::norm;
 use crate::weight::Weight;
 
 /// Columns of a block: a multiple of every instruction set's rows and of a strip.
-const COLUMNS: usize = 16;
+pub(crate) const COLUMNS: usize = 16;
 /// Most tokens of a tile.
-const MAX_TILE: usize = 16;
+pub(crate) const MAX_TILE: usize = 16;
 /// Results of a tile, `[token][COLUMNS]`.
-type Block = [f32; MAX_TILE * COLUMNS];
+pub(crate) type Block = [f32; MAX_TILE * COLUMNS];
 
 /// A linear with nothing around it.
 pub(crate) fn single(
@@ -185,12 +185,12 @@ fn one_block(
 
 /// Sixteen columns of weights, ready to multiply. It lives on the stack for one block at a time.
 #[allow(clippy::large_enum_variant)]
-enum Columns<'a> {
+pub(crate) enum Columns<'a> {
     Packed(&'static QuantKernels, usize, [&'a [u8]; COLUMNS], usize),
     Float(&'static FloatKernels, &'a [u8], usize),
 }
 
-fn columns<'a>(
+pub(crate) fn columns<'a>(
     ctx: &Ctx<'a>,
     id: WeightId,
     c: usize,
@@ -226,7 +226,7 @@ fn columns<'a>(
 
 impl Columns<'_> {
     /// `y[t * COLUMNS + c]` for the tokens of a tile.
-    fn product(&self, x: &Activations, tile: TileSpan, n_in: usize, y: &mut Block) {
+    pub(crate) fn product(&self, x: &Activations, tile: TileSpan, n_in: usize, y: &mut Block) {
         match self {
             Columns::Packed(kernels, n_blocks, groups, n_groups) => {
                 let (run, rows) = (kernels.tile(tile.size), kernels.layout.rows);

@@ -108,28 +108,72 @@ fn gelu(x: f32) -> f32 {
     x / (1.0 + exp(-2.0 * C * (x + 0.044_715 * x * x * x)))
 }
 
+/// `x * Phi(x)` by erfc's rational approximation, good to 1.5e-7 (Abramowitz and Stegun 7.1.26);
+/// `x * (1 - Phi(|x|))` first, which has no difference of near numbers.
+#[inline(always)]
+fn gelu_erf(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let p = 1.061_405_4;
+    let p = p * t - 1.453_152_1;
+    let p = p * t + 1.421_413_8;
+    let p = p * t - 0.284_496_74;
+    let p = p * t + 0.254_829_6;
+    let tail = x * (0.5 * p * t * exp(-z * z));
+    if x > 0.0 { x - tail } else { tail }
+}
+
+#[inline(always)]
+fn gelu_quick(x: f32) -> f32 {
+    x / (1.0 + exp(-1.702 * x))
+}
+
+/// NaN stays NaN, unlike with `f32::max`.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
+/// Runs `$with!(function)` with the function of an activation, so that each becomes a loop of its own.
+macro_rules! by_act {
+    ($act:expr, $with:ident) => {
+        match $act {
+            Act::Silu => $with!(silu),
+            Act::Gelu => $with!(gelu),
+            Act::GeluErf => $with!(gelu_erf),
+            Act::GeluQuick => $with!(gelu_quick),
+            Act::Relu => $with!(relu),
+            Act::ReluSquared => $with!(|x| relu(x) * relu(x)),
+            Act::Tanh => $with!(tanh),
+        }
+    };
+}
+
 /// `x = act(x)`
 #[inline(always)]
 pub(crate) fn act(act: Act, x: &mut [f32]) {
-    match act {
-        Act::Silu => x.iter_mut().for_each(|x| *x = silu(*x)),
-        Act::Gelu => x.iter_mut().for_each(|x| *x = gelu(*x)),
+    macro_rules! each {
+        ($f:expr) => {
+            x.iter_mut().for_each(|x| *x = $f(*x))
+        };
     }
+    by_act!(act, each)
 }
 
 /// `gate = act(gate) * up`
 #[inline(always)]
 pub(crate) fn glu(which: Act, gate: &mut [f32], up: &[f32]) {
-    match which {
-        Act::Silu => gate
-            .iter_mut()
-            .zip(up)
-            .for_each(|(g, &u)| *g = silu(*g) * u),
-        Act::Gelu => gate
-            .iter_mut()
-            .zip(up)
-            .for_each(|(g, &u)| *g = gelu(*g) * u),
+    macro_rules! each {
+        ($f:expr) => {
+            gate.iter_mut().zip(up).for_each(|(g, &u)| *g = $f(*g) * u)
+        };
     }
+    by_act!(which, each)
 }
 
 /// Rotates the first `2 * cos.len()` elements of one head; the rest pass through.

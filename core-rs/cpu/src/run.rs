@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use puna_graph::{Batch, Error, KvDType, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId};
+use puna_graph::{
+    Batch, Error, KvDType, Mask, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId,
+};
 
 use crate::activations::{Activations, TileSpan, tiling};
 use crate::kv::Cache;
 use crate::pool::{Barrier, Job};
 use crate::simd::{Kernels, Shared};
 use crate::weight::Weight;
-use crate::{attention, linear, simple};
+use crate::{attention, experts, linear, simple};
 
 /// All that lasts from run to run, shared with the workers.
 pub(crate) struct Core {
@@ -22,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) arenas: Vec<Shared<f32>>,
     pub(crate) caches: Vec<Cache>,
     pub(crate) activations: Activations,
+    /// The same, of rows dealt to experts.
+    pub(crate) routed: Activations,
     /// One a worker.
     pub(crate) locals: Vec<Mutex<Local>>,
     pub(crate) type_k: KvDType,
@@ -83,7 +87,7 @@ pub(crate) struct Run {
     /// Tiles of the rows of tokens, and of outputs.
     tiles: [Vec<TileSpan>; 2],
     turns: HashMap<RopeKey, Turns>,
-    spans: HashMap<Option<u32>, Spans>,
+    spans: HashMap<Mask, Spans>,
     barrier: Barrier,
     /// One for each op: the next piece of work to be taken.
     counters: Vec<AtomicUsize>,
@@ -106,9 +110,7 @@ impl Run {
                 Op::Rope { rope, .. } => Some(rope),
                 Op::RopeStore(r) => Some(&r.rope),
                 Op::Attention(a) => {
-                    spans
-                        .entry(a.window)
-                        .or_insert_with(|| batch.spans(a.window));
+                    spans.entry(a.mask).or_insert_with(|| batch.spans(a.mask));
                     None
                 }
                 _ => None,
@@ -203,6 +205,7 @@ impl<'a> Ctx<'a> {
                 bias,
                 out,
             } => linear::single(self, *x, *weight, *bias, *out),
+            Op::LinearExperts(l) => experts::linear(self, l),
             Op::Attention(a) => {
                 attention::run(self, a);
                 Ok(())
@@ -263,7 +266,7 @@ impl<'a> Ctx<'a> {
         &self.run.turns[&key(rope)]
     }
 
-    pub(crate) fn spans(&self, window: Option<u32>) -> &'a Spans {
-        &self.run.spans[&window]
+    pub(crate) fn spans(&self, mask: Mask) -> &'a Spans {
+        &self.run.spans[&mask]
     }
 }

@@ -1,7 +1,8 @@
 //! The ops that go row by row: workers share the rows out by turns.
 
-use puna_graph::{Norm, NormKind, Op, Operand, Result, Rope};
+use puna_graph::{Lookup, Norm, NormKind, Op, Operand, Result, Rope, WeightId};
 
+use crate::experts;
 use crate::run::Ctx;
 
 pub(crate) fn run(ctx: &mut Ctx<'_>, op: &Op) -> Result<()> {
@@ -17,6 +18,22 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, op: &Op) -> Result<()> {
                 }
             }
         }
+        Op::Lookup { weight, by, out } => {
+            for t in rows(ctx, *out) {
+                let id = match by {
+                    Lookup::Position => ctx.batch().pos[t] as usize,
+                    Lookup::Row(row) => *row as usize,
+                };
+                let row = ctx.row_mut(*out, t);
+                ctx.weight(*weight).row(id, &mut ctx.local.bytes, row)?;
+            }
+        }
+        Op::HeadNorm {
+            x,
+            n_head,
+            norm,
+            out,
+        } => head_norm(ctx, norm, *x, *n_head, *out),
         Op::Norm { x, norm: n, out } => {
             for t in rows(ctx, *out) {
                 norm(ctx, n, ctx.row(*x, t), ctx.row_mut(*out, t));
@@ -48,7 +65,17 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, op: &Op) -> Result<()> {
                 ctx.row_mut(*out, r).copy_from_slice(ctx.row(*x, t));
             }
         }
-        Op::Linear { .. } | Op::FusedLinear(_) | Op::Attention(_) => {
+        Op::Route(r) => {
+            for t in rows(ctx, r.out) {
+                experts::route(ctx, r, t);
+            }
+        }
+        Op::Combine { x, route, out } => {
+            for t in rows(ctx, *out) {
+                experts::combine(ctx.row(*x, t), ctx.row(*route, t), ctx.row_mut(*out, t));
+            }
+        }
+        Op::Linear { .. } | Op::FusedLinear(_) | Op::LinearExperts(_) | Op::Attention(_) => {
             unreachable!("{} has a file of its own", op.name())
         }
     }
@@ -70,8 +97,47 @@ fn from(ctx: &Ctx<'_>, x: Operand, out: Operand, change: impl Fn(usize, &mut [f3
 }
 
 pub(crate) fn norm(ctx: &Ctx<'_>, norm: &Norm, x: &[f32], out: &mut [f32]) {
-    let vector = |id: Option<_>| id.map_or(&[][..], |id| ctx.weight(id).vector());
-    let (weight, bias) = (vector(norm.weight), vector(norm.bias));
+    let (weight, bias) = (vector(ctx, norm.weight), vector(ctx, norm.bias));
+    norm_by(ctx, norm, (weight, bias), x, out);
+}
+
+/// A vector of weights, empty where there is none.
+fn vector<'a>(ctx: &Ctx<'a>, id: Option<WeightId>) -> &'a [f32] {
+    id.map_or(&[], |id| ctx.weight(id).vector())
+}
+
+/// Each head with its piece of the weights, or with all of them where they are one head's.
+fn head_norm(ctx: &Ctx<'_>, norm: &Norm, x: Operand, n_head: usize, out: Operand) {
+    let (weight, bias) = (vector(ctx, norm.weight), vector(ctx, norm.bias));
+    let dim = x.width / n_head;
+    for (t, h) in heads(ctx, ctx.n_rows(x), n_head) {
+        let x = ctx.row(x.columns(h * dim, dim), t);
+        let out = ctx.row_mut(out.columns(h * dim, dim), t);
+        norm_by(
+            ctx,
+            norm,
+            (of_head(weight, h, dim), of_head(bias, h, dim)),
+            x,
+            out,
+        );
+    }
+}
+
+fn of_head(weight: &[f32], h: usize, dim: usize) -> &[f32] {
+    match weight.len() > dim {
+        true => &weight[h * dim..][..dim],
+        false => weight,
+    }
+}
+
+/// A norm by these weights and biases.
+fn norm_by(
+    ctx: &Ctx<'_>,
+    norm: &Norm,
+    (weight, bias): (&[f32], &[f32]),
+    x: &[f32],
+    out: &mut [f32],
+) {
     match norm.kind {
         NormKind::Rms => {
             (ctx.core.kernels.rms_norm)(x, weight, norm.eps, out);

@@ -118,6 +118,7 @@ impl Model {
             keep_hidden: options.keep_hidden,
             rope_freq_base: options.rope_freq_base,
             rope_freq_scale: options.rope_freq_scale,
+            n_ctx: (options.n_ctx > 0).then_some(options.n_ctx),
         };
         let model = puna_model::lower(&self.gguf, &lowering)?;
         let options = &checked(options, &model.hparams)?;

@@ -7,8 +7,8 @@ use puna_format::{Bytes, DType, TensorInfo, quant};
 use puna_graph::build::Heads;
 use puna_graph::reference::Reference;
 use puna_graph::{
-    Act, Batch, Builder, Cell, Executor, Graph, KvDType, Norm, NormKind, Operand, Output, Plan,
-    Read, Result, Rope, RopeLayout, Tensor, WeightId,
+    Act, Batch, Builder, Cell, Executor, Graph, KvDType, Mask, Norm, NormKind, Operand, Output,
+    Plan, Read, Result, Rope, RopeLayout, Tensor, WeightId,
 };
 
 use crate::exec::{GpuExecutor, device_error};
@@ -163,7 +163,8 @@ fn attention(b: &mut Builder, x: Operand, norm: impl Fn(&mut Builder, &str) -> N
         n_head,
         scale: 0.125,
         softcap: None,
-        window: None,
+        mask: Mask::CAUSAL,
+        alibi: None,
     };
     let y = b.attention("attn", q, layer, heads);
     let w = b.weight("attn_output", DType::Q4_0, &[n_head * dim, N_EMBD]);

@@ -52,16 +52,9 @@ impl<H: Host> GpuExecutor<H> {
             host.write(*buffer, *offset, bytes)?;
         }
         let graph = &plan.graph;
-        let n_vocab = graph.ops.iter().find_map(|op| match op {
-            puna_graph::Op::Embed { weight, .. } => Some(graph.weight(*weight).n_out()),
-            _ => None,
-        });
         let limits = Limits {
-            n_tokens: plan.n_tokens,
             n_outputs: plan.n_outputs.min(plan.n_tokens),
-            n_cells: options.n_cells,
-            n_vocab: n_vocab.unwrap_or(usize::MAX),
-            n_embd: graph.input.map_or(0, |id| graph.value(id).width),
+            ..Limits::of(plan, options.n_cells)
         };
         Ok(GpuExecutor {
             uploaded: vec![false; graph.weights.len()],

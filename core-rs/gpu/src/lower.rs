@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use puna_graph::{
-    Act, Error, FusedLinear, Op, Operand, Part, Plan, Result, Rows, ValueId, WeightId,
+    Act, Attention, Error, FusedLinear, Op, Operand, Part, Plan, Result, Rows, ValueId, WeightId,
 };
 
 use crate::dispatch::{Count, Extent, Program, Region};
@@ -155,8 +155,21 @@ fn check(plan: &Plan) -> Result<()> {
                 let n = f.parts.len();
                 return unsupported(format!("a gated unit of {n} matrices, expected 2"));
             }
-            Op::Attention(a) if a.window == Some(0) => {
+            Op::Attention(a) if a.mask.window == Some(0) => {
                 return unsupported("a window of 0 positions, expected 1 or more".into());
+            }
+            Op::Attention(a) if !a.mask.causal => {
+                return unsupported("no kernels for attention to later tokens".into());
+            }
+            Op::Attention(Attention { alibi: Some(_), .. }) => {
+                return unsupported("no kernels for attention with ALiBi".into());
+            }
+            Op::Lookup { .. }
+            | Op::HeadNorm { .. }
+            | Op::Route(_)
+            | Op::LinearExperts(_)
+            | Op::Combine { .. } => {
+                return unsupported(format!("no kernels for the op {}", op.name()));
             }
             _ => {}
         }
@@ -168,6 +181,11 @@ fn act_code(act: Act) -> u32 {
     match act {
         Act::Silu => 0,
         Act::Gelu => 1,
+        Act::GeluErf => 2,
+        Act::GeluQuick => 3,
+        Act::Relu => 4,
+        Act::ReluSquared => 5,
+        Act::Tanh => 6,
     }
 }
 
@@ -231,6 +249,11 @@ impl Lowering<'_> {
             Op::Scale { x, by, out } => self.map(1, 0, *by, self.at(*x), None, *out),
             Op::Softcap { x, cap, out } => self.map(2, 0, *cap, self.at(*x), None, *out),
             Op::Select { x, out } => self.select(*x, *out),
+            Op::Lookup { .. }
+            | Op::HeadNorm { .. }
+            | Op::Route(_)
+            | Op::LinearExperts(_)
+            | Op::Combine { .. } => unreachable!("refused by check()"),
         }
         Ok(())
     }

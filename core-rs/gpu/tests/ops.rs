@@ -8,7 +8,7 @@ use puna_format::DType;
 use puna_gpu::pack::TYPES;
 use puna_graph::build::Heads;
 use puna_graph::{
-    Act, Added, Batch, Builder, Cell, FusedLinear, Norm, NormKind, Op, Part, Read, Rope,
+    Act, Added, Batch, Builder, Cell, FusedLinear, Mask, Norm, NormKind, Op, Part, Read, Rope,
     RopeLayout, Rows,
 };
 
@@ -188,7 +188,11 @@ fn attention_graph(
             n_head,
             scale: 0.7,
             softcap,
-            window,
+            mask: Mask {
+                causal: true,
+                window,
+            },
+            alibi: None,
         };
         b.attention("y", x.columns(0, n_q), layer, heads)
     })

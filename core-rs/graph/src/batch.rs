@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Rows;
+use crate::op::{Lookup, Mask, Op};
+use crate::plan::Plan;
 
 /// Most sequences that can share one cache: the bits of [`Cell::seqs`].
 pub const MAX_SEQUENCES: usize = 64;
@@ -66,22 +68,22 @@ impl Batch {
         }
     }
 
-    /// Whether token `t` attends to `cell`: the same sequence, not later, inside the window.
-    pub fn visible(&self, t: usize, cell: Cell, window: Option<u32>) -> bool {
+    /// Whether token `t` attends to `cell`: the same sequence, and what the mask says.
+    pub fn visible(&self, t: usize, cell: Cell, mask: Mask) -> bool {
         let distance = self.pos[t] as i64 - cell.pos as i64;
         cell.seqs >> self.seq[t] & 1 == 1
-            && distance >= 0
-            && window.is_none_or(|w| distance < w as i64)
+            && (distance >= 0 || !mask.causal)
+            && mask.window.is_none_or(|w| distance.abs() < w as i64)
     }
 
     /// For each token the runs of neighbouring cells it attends to. One run a token is the
     /// common case (one sequence, or a prompt); kernels loop over runs without a mask.
-    pub fn spans(&self, window: Option<u32>) -> Spans {
+    pub fn spans(&self, mask: Mask) -> Spans {
         let mut spans = Spans::default();
         for t in 0..self.n_tokens() {
             let mut start = None;
             for (c, &cell) in self.cache.iter().enumerate() {
-                match (self.visible(t, cell, window), start) {
+                match (self.visible(t, cell, mask), start) {
                     (true, None) => start = Some(c as u32),
                     (false, Some(s)) => {
                         spans.runs.push((s, c as u32));
@@ -139,6 +141,12 @@ impl Batch {
         if let Some(p) = self.pos.iter().find(|&&p| p < 0) {
             return fail(format!("position {p}, expected 0 or more"));
         }
+        if let Some(p) = self.pos.iter().find(|&&p| p as usize >= limits.n_positions) {
+            return fail(format!(
+                "position {p}, expected below {}, the positions this model has learned",
+                limits.n_positions
+            ));
+        }
         if self.cache.len() > limits.n_cells {
             return fail(format!(
                 "{} cells, expected at most {}",
@@ -160,7 +168,7 @@ impl Batch {
             return fail(format!("output row {r}, expected below {n}"));
         }
         for t in 0..n {
-            if !self.visible(t, self.cache[self.cells[t] as usize], None) {
+            if !self.visible(t, self.cache[self.cells[t] as usize], Mask::CAUSAL) {
                 return fail(format!("token {t} does not own its cell {}", self.cells[t]));
             }
         }
@@ -175,8 +183,39 @@ pub struct Limits {
     pub n_outputs: usize,
     pub n_cells: usize,
     pub n_vocab: usize,
+    /// Rows of the table of learned positions.
+    pub n_positions: usize,
     /// Width of [`Batch::input`] where the plan takes one.
     pub n_embd: usize,
+}
+
+impl Limits {
+    /// Those of a plan with a cache of `n_cells`.
+    pub fn of(plan: &Plan, n_cells: usize) -> Limits {
+        let graph = &plan.graph;
+        let rows = |wanted: fn(&Op) -> Option<crate::WeightId>| {
+            let table = graph.ops.iter().find_map(wanted);
+            table.map_or(usize::MAX, |id| graph.weight(id).n_out())
+        };
+        Limits {
+            n_tokens: plan.n_tokens,
+            n_outputs: plan.n_outputs,
+            n_cells,
+            n_vocab: rows(|op| match op {
+                Op::Embed { weight, .. } => Some(*weight),
+                _ => None,
+            }),
+            n_positions: rows(|op| match op {
+                Op::Lookup {
+                    weight,
+                    by: Lookup::Position,
+                    ..
+                } => Some(*weight),
+                _ => None,
+            }),
+            n_embd: graph.input.map_or(0, |id| graph.value(id).width),
+        }
+    }
 }
 
 /// Runs of visible cells, token after token.

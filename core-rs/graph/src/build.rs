@@ -7,7 +7,7 @@ use puna_format::DType;
 use crate::graph::{
     Const, ConstId, Graph, KvLayer, Operand, Rows, Value, ValueId, Weight, WeightId,
 };
-use crate::op::{Act, Attention, Norm, Op, Rope};
+use crate::op::{Act, Attention, Gating, LinearExperts, Lookup, Mask, Norm, Op, Rope, Route};
 
 #[derive(Default)]
 pub struct Builder {
@@ -20,7 +20,18 @@ pub struct Heads {
     pub n_head: usize,
     pub scale: f32,
     pub softcap: Option<f32>,
-    pub window: Option<u32>,
+    pub mask: Mask,
+    pub alibi: Option<f32>,
+}
+
+/// The numbers of a route op; see [`Route`].
+#[derive(Clone, Copy, Debug)]
+pub struct Routing {
+    pub gating: Gating,
+    pub bias: Option<WeightId>,
+    pub n_used: usize,
+    pub normalize: bool,
+    pub scale: f32,
 }
 
 impl Builder {
@@ -89,6 +100,16 @@ impl Builder {
         out
     }
 
+    pub fn lookup(&mut self, name: &str, weight: WeightId, by: Lookup) -> Operand {
+        let table = self.graph.weight(weight);
+        if let Lookup::Row(row) = by {
+            assert!((row as usize) < table.n_out(), "{name}: row {row}");
+        }
+        let out = self.value(name, Rows::Tokens, table.n_in());
+        self.graph.ops.push(Op::Lookup { weight, by, out });
+        out
+    }
+
     pub fn norm(&mut self, name: &str, x: Operand, norm: Norm) -> Operand {
         for id in norm.weight.into_iter().chain(norm.bias) {
             assert_eq!(self.graph.weight(id).n_in(), x.width, "{name}: norm width");
@@ -96,6 +117,24 @@ impl Builder {
         let out = self.like(name, x, x.width);
         self.graph.ops.push(Op::Norm { x, norm, out });
         out
+    }
+
+    /// A norm of each head into given columns, so that q and k can share one value.
+    pub fn head_norm_into(&mut self, x: Operand, n_head: usize, norm: Norm, out: Operand) {
+        let name = self.graph.value(out.value).name.clone();
+        assert_eq!(x.width, out.width, "{name}: head norm");
+        assert_eq!(x.width % n_head, 0, "{name}: heads");
+        for id in norm.weight.into_iter().chain(norm.bias) {
+            let n: usize = self.graph.weight(id).shape.iter().product();
+            let fits = n == x.width / n_head || n == x.width;
+            assert!(fits, "{name}: head norm of {n} for {n_head} heads");
+        }
+        self.graph.ops.push(Op::HeadNorm {
+            x,
+            n_head,
+            norm,
+            out,
+        });
     }
 
     pub fn linear(
@@ -169,7 +208,8 @@ impl Builder {
             n_head: heads.n_head,
             scale: heads.scale,
             softcap: heads.softcap,
-            window: heads.window,
+            mask: heads.mask,
+            alibi: heads.alibi,
             out,
         }));
         out
@@ -214,15 +254,80 @@ impl Builder {
         out
     }
 
+    /// Chooses experts; see [`Route`].
+    pub fn route(&mut self, name: &str, x: Operand, r: Routing) -> Operand {
+        assert!((1..=x.width).contains(&r.n_used), "{name}: n_used");
+        if let Some(b) = r.bias {
+            assert_eq!(self.graph.weight(b).n_in(), x.width, "{name}: bias");
+        }
+        let out = self.like(name, x, 2 * r.n_used);
+        self.graph.ops.push(Op::Route(Route {
+            x,
+            gating: r.gating,
+            bias: r.bias,
+            n_used: r.n_used,
+            normalize: r.normalize,
+            scale: r.scale,
+            out,
+        }));
+        out
+    }
+
+    /// `weights` is one tensor with all experts, or one for each; see [`LinearExperts`].
+    pub fn linear_experts(
+        &mut self,
+        name: &str,
+        x: Operand,
+        route: Operand,
+        weights: Vec<WeightId>,
+        n_expert: usize,
+    ) -> Operand {
+        let first = self.graph.weight(weights[0]);
+        let (n_in, n_used) = (first.n_in(), route.width / 2);
+        let n_out = match weights.len() {
+            1 => first.n_out() / n_expert,
+            _ => first.n_out(),
+        };
+        assert!([1, n_expert].contains(&weights.len()), "{name}: experts");
+        for id in &weights {
+            let w = self.graph.weight(*id);
+            assert_eq!(w.n_in(), n_in, "{name}: n_in");
+            assert_eq!(w.n_out() * weights.len(), n_out * n_expert, "{name}: n_out");
+        }
+        assert!(
+            x.width == n_in || x.width == n_in * n_used,
+            "{name}: x of {} for {n_used} experts of {n_in}",
+            x.width
+        );
+        let out = self.like(name, x, n_used * n_out);
+        self.graph.ops.push(Op::LinearExperts(LinearExperts {
+            x,
+            route,
+            weights,
+            n_expert,
+            out,
+        }));
+        out
+    }
+
+    /// The weighted sum of what experts made.
+    pub fn combine(&mut self, name: &str, x: Operand, route: Operand) -> Operand {
+        let n_used = route.width / 2;
+        assert_eq!(x.width % n_used, 0, "{name}: combine");
+        let out = self.like(name, x, x.width / n_used);
+        self.graph.ops.push(Op::Combine { x, route, out });
+        out
+    }
+
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// The finished graph; `hidden` (the normed state before the output matrix) is kept for
     /// reading where it is given, which costs the fusion of that norm.
-    pub fn finish(mut self, hidden: Option<Operand>, logits: Operand) -> Graph {
+    pub fn finish(mut self, hidden: Option<Operand>, logits: impl Into<Option<Operand>>) -> Graph {
         self.graph.hidden = hidden.map(|h| h.value);
-        self.graph.logits = Some(logits.value);
+        self.graph.logits = logits.into().map(|l| l.value);
         self.graph
     }
 

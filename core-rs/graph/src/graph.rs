@@ -3,7 +3,7 @@
 use puna_format::DType;
 use serde::{Deserialize, Serialize};
 
-use crate::op::Op;
+use crate::op::{Op, Rope};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -116,7 +116,8 @@ pub struct Graph {
     pub input: Option<ValueId>,
     /// Activations handed out (the first half of a split plan, or hidden states).
     pub hidden: Option<ValueId>,
-    /// `[n_outputs, n_vocab]`; absent in the first half of a split plan.
+    /// `[n_outputs, n_vocab]`; absent in the first half of a split plan and in models that only
+    /// embed. A ranking model's scores, `[n_outputs, n_labels]`, are its logits.
     pub logits: Option<ValueId>,
 }
 
@@ -140,5 +141,19 @@ impl Graph {
             col: 0,
             width: self.value(id).width,
         }
+    }
+
+    /// How the keys of a layer of the cache were turned; `None` where they were not.
+    pub fn key_rope(&self, wanted: usize) -> Option<Rope> {
+        self.ops.iter().find_map(|op| match op {
+            Op::RopeStore(r) if r.layer == wanted => Some(r.rope),
+            Op::KvStore { k, layer, .. } if *layer == wanted => {
+                self.ops.iter().find_map(|op| match op {
+                    Op::Rope { rope, out, .. } if out == k => Some(*rope),
+                    _ => None,
+                })
+            }
+            _ => None,
+        })
     }
 }

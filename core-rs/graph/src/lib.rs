@@ -11,11 +11,13 @@
 
 pub mod batch;
 pub mod build;
+mod decompose;
 pub mod error;
 pub mod executor;
 pub mod fuse;
 pub mod graph;
 pub mod op;
+mod operands;
 pub mod plan;
 pub mod print;
 pub mod reference;
@@ -27,6 +29,7 @@ pub use error::{Error, Result};
 pub use executor::{CacheOp, Executor, KvDType, Output, Read, Tensor};
 pub use graph::{Const, ConstId, Graph, KvLayer, Operand, Rows, Value, ValueId, Weight, WeightId};
 pub use op::{
-    Act, Added, Attention, FusedLinear, Norm, NormKind, Op, Part, Rope, RopeLayout, RopeStore,
+    Act, Added, Attention, FusedLinear, Gating, LinearExperts, Lookup, Mask, Norm, NormKind, Op,
+    Part, Rope, RopeLayout, RopeStore, Route,
 };
 pub use plan::{Plan, Slot};

@@ -15,6 +15,28 @@ pub enum Act {
     Silu,
     /// `x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x³)))`, what llama.cpp calls GELU.
     Gelu,
+    /// `x/2 * (1 + erf(x / sqrt(2)))`: GELU itself, `"gelu"` in `transformers`
+    /// (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+    GeluErf,
+    /// `x * sigmoid(1.702 x)`
+    GeluQuick,
+    /// `max(x, 0)`
+    Relu,
+    /// `max(x, 0)²`
+    ReluSquared,
+    Tanh,
+}
+
+impl Act {
+    pub const ALL: [Act; 7] = [
+        Act::Silu,
+        Act::Gelu,
+        Act::GeluErf,
+        Act::GeluQuick,
+        Act::Relu,
+        Act::ReluSquared,
+        Act::Tanh,
+    ];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +77,23 @@ pub struct Rope {
     pub magnitude: f32,
 }
 
+/// Which cells of its own sequence a token at position `p` sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mask {
+    /// Only positions up to `p`; encoders see all.
+    pub causal: bool,
+    /// Sliding window: only positions less than this far away, so `> p - window` where causal.
+    pub window: Option<u32>,
+}
+
+impl Mask {
+    /// Everything up to the token itself.
+    pub const CAUSAL: Mask = Mask {
+        causal: true,
+        window: None,
+    };
+}
+
 /// Scaled dot-product attention of every head over the cells its token may see
 /// (grouped heads: `n_head / n_head_kv` query heads share one K and V head).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,10 +107,86 @@ pub struct Attention {
     pub scale: f32,
     /// `cap * tanh(s / cap)` on the scores (Gemma 2).
     pub softcap: Option<f32>,
-    /// Sliding window: a token at `p` sees positions `> p - window`.
-    pub window: Option<u32>,
+    pub mask: Mask,
+    /// Largest bias `m` of ALiBi: `alibi_slope(m, n_head, head) * -distance` is added to each score
+    /// (Press et al. 2022, arXiv 2108.12409).
+    pub alibi: Option<f32>,
     /// `[n_tokens, n_head * dim_v]`
     pub out: Operand,
+}
+
+/// ALiBi's slope of a head: `2^(-m/n), 2^(-2m/n), …` for the largest power of two `n` of heads,
+/// every second one of twice as many for the heads beyond.
+pub fn alibi_slope(max_bias: f32, n_head: usize, head: usize) -> f32 {
+    let n = 1usize << n_head.ilog2();
+    let exponent = match head < n {
+        true => (head + 1) as f32,
+        false => (head - n) as f32 + 0.5,
+    };
+    (-max_bias / n as f32 * exponent).exp2()
+}
+
+/// Which row of its table a [`Op::Lookup`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lookup {
+    /// The token's position: learned positions.
+    Position,
+    /// The same for all: token types, where there is one type of token.
+    Row(u32),
+}
+
+/// What router scores become before the largest are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gating {
+    /// `softmax(x)` over all experts
+    Softmax,
+    /// `sigmoid(x)` of each
+    Sigmoid,
+}
+
+/// Chooses experts for each token (Shazeer et al. 2017, arXiv 1701.06538):
+///
+/// ```text
+/// p      = softmax(x)  or  sigmoid(x)
+/// chosen = the n_used largest of p + bias, largest first, the lower index on a tie
+/// w      = p[chosen]
+/// w      = w / max(sum(w), 2^-14)      if `normalize`
+/// out    = [chosen as f32, w * scale]
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// `[rows, n_expert]`
+    pub x: Operand,
+    pub gating: Gating,
+    /// Added for the choice only, `[n_expert]` (DeepSeek V3).
+    pub bias: Option<WeightId>,
+    pub n_used: usize,
+    pub normalize: bool,
+    pub scale: f32,
+    /// `[rows, 2 * n_used]`
+    pub out: Operand,
+}
+
+/// The product of each row with the matrices of its experts: `out[t][s] = W[chosen[t][s]] · x_s`,
+/// where `x_s` is the row itself, or the `s`-th of `n_used` pieces of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinearExperts {
+    /// `[rows, n_in]` or `[rows, n_used * n_in]`
+    pub x: Operand,
+    /// What a [`Route`] made.
+    pub route: Operand,
+    /// One tensor `[n_in, n_out, n_expert]`, or `n_expert` tensors `[n_in, n_out]`.
+    pub weights: Vec<WeightId>,
+    pub n_expert: usize,
+    /// `[rows, n_used * n_out]`
+    pub out: Operand,
+}
+
+impl LinearExperts {
+    /// Experts of each row.
+    pub fn n_used(&self) -> usize {
+        self.route.width / 2
+    }
 }
 
 /// One matrix of a [`FusedLinear`].
@@ -132,9 +247,23 @@ pub enum Op {
         scale: f32,
         out: Operand,
     },
+    /// `out[t] = weight[pos[t]]` or `weight[row]`
+    Lookup {
+        weight: WeightId,
+        by: Lookup,
+        out: Operand,
+    },
     /// `out[t] = norm(x[t])`
     Norm {
         x: Operand,
+        norm: Norm,
+        out: Operand,
+    },
+    /// `out[t][h] = norm(x[t][h])` for each of `n_head` heads; the norm's weight and bias are one
+    /// vector for all heads, or one for each head, side by side
+    HeadNorm {
+        x: Operand,
+        n_head: usize,
         norm: Norm,
         out: Operand,
     },
@@ -181,140 +310,18 @@ pub enum Op {
     Softcap { x: Operand, cap: f32, out: Operand },
     /// `out[r] = x[outputs[r]]`: from one row a token to one row an output
     Select { x: Operand, out: Operand },
+    /// See [`Route`].
+    Route(Route),
+    /// See [`LinearExperts`].
+    LinearExperts(LinearExperts),
+    /// `out[t] = Σ_s w[t][s] * x[t][s]` with the weights of a [`Route`] and `n_used` pieces of x
+    Combine {
+        x: Operand,
+        route: Operand,
+        out: Operand,
+    },
     /// See [`FusedLinear`].
     FusedLinear(FusedLinear),
     /// See [`RopeStore`].
     RopeStore(RopeStore),
-}
-
-impl Op {
-    /// The op's name in prints, profiles and errors.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Op::Embed { .. } => "embed",
-            Op::Norm { .. } => "norm",
-            Op::Linear { .. } => "linear",
-            Op::Rope { .. } => "rope",
-            Op::KvStore { .. } => "kv_store",
-            Op::Attention(_) => "attention",
-            Op::Glu { .. } => "glu",
-            Op::Act { .. } => "act",
-            Op::Add { .. } => "add",
-            Op::Scale { .. } => "scale",
-            Op::Softcap { .. } => "softcap",
-            Op::Select { .. } => "select",
-            Op::FusedLinear(_) => "fused_linear",
-            Op::RopeStore(_) => "rope_store",
-        }
-    }
-
-    /// The operands it reads, in the order of its fields.
-    pub fn inputs(&self) -> Vec<Operand> {
-        match self {
-            Op::Embed { .. } => vec![],
-            Op::Norm { x, .. }
-            | Op::Linear { x, .. }
-            | Op::Rope { x, .. }
-            | Op::Act { x, .. }
-            | Op::Scale { x, .. }
-            | Op::Softcap { x, .. }
-            | Op::Select { x, .. } => vec![*x],
-            Op::KvStore { k, v, .. } => vec![*k, *v],
-            Op::Attention(a) => vec![a.q],
-            Op::Glu { gate, up, .. } => vec![*gate, *up],
-            Op::Add { a, b, .. } => vec![*a, *b],
-            Op::FusedLinear(f) => [Some(f.x), f.add.map(|a| a.delta), f.residual]
-                .into_iter()
-                .flatten()
-                .collect(),
-            Op::RopeStore(r) => vec![r.q, r.k, r.v],
-        }
-    }
-
-    /// The operands it writes.
-    pub fn outputs(&self) -> Vec<Operand> {
-        match self {
-            Op::KvStore { .. } => vec![],
-            Op::Embed { out, .. }
-            | Op::Norm { out, .. }
-            | Op::Linear { out, .. }
-            | Op::Rope { out, .. }
-            | Op::Act { out, .. }
-            | Op::Scale { out, .. }
-            | Op::Softcap { out, .. }
-            | Op::Select { out, .. }
-            | Op::Glu { out, .. }
-            | Op::Add { out, .. } => vec![*out],
-            Op::Attention(a) => vec![a.out],
-            Op::FusedLinear(f) => f.add.map(|a| a.sum).into_iter().chain([f.out]).collect(),
-            Op::RopeStore(r) => vec![r.out],
-        }
-    }
-
-    /// The weights it reads.
-    pub fn weights(&self) -> Vec<WeightId> {
-        let of_norm = |n: &Norm| n.weight.into_iter().chain(n.bias).collect::<Vec<_>>();
-        match self {
-            Op::Embed { weight, .. } => vec![*weight],
-            Op::Norm { norm, .. } => of_norm(norm),
-            Op::Linear { weight, bias, .. } => std::iter::once(*weight).chain(*bias).collect(),
-            Op::FusedLinear(f) => {
-                let mut ids = vec![];
-                if let Some(norm) = f.add.and_then(|a| a.norm) {
-                    ids.extend(of_norm(&norm));
-                }
-                if let Some(norm) = &f.norm {
-                    ids.extend(of_norm(norm));
-                }
-                for part in &f.parts {
-                    ids.push(part.weight);
-                    ids.extend(part.bias);
-                }
-                ids
-            }
-            _ => vec![],
-        }
-    }
-
-    /// The matrices it multiplies by (not norms, biases or embedding look-ups).
-    pub fn matrices(&self) -> Vec<WeightId> {
-        match self {
-            Op::Linear { weight, .. } => vec![*weight],
-            Op::FusedLinear(f) => f.parts.iter().map(|p| p.weight).collect(),
-            _ => vec![],
-        }
-    }
-
-    /// Replaces every operand by `f(operand)`.
-    pub fn map_operands(&mut self, mut f: impl FnMut(Operand) -> Operand) {
-        let mut each = |o: &mut Operand| *o = f(*o);
-        match self {
-            Op::Embed { out, .. } => each(out),
-            Op::Norm { x, out, .. }
-            | Op::Linear { x, out, .. }
-            | Op::Rope { x, out, .. }
-            | Op::Act { x, out, .. }
-            | Op::Scale { x, out, .. }
-            | Op::Softcap { x, out, .. }
-            | Op::Select { x, out } => [x, out].into_iter().for_each(each),
-            Op::KvStore { k, v, .. } => [k, v].into_iter().for_each(each),
-            Op::Attention(a) => [&mut a.q, &mut a.out].into_iter().for_each(each),
-            Op::Glu { gate, up, out, .. } => [gate, up, out].into_iter().for_each(each),
-            Op::Add { a, b, out } => [a, b, out].into_iter().for_each(each),
-            Op::FusedLinear(l) => {
-                each(&mut l.x);
-                if let Some(a) = &mut l.add {
-                    each(&mut a.delta);
-                    each(&mut a.sum);
-                }
-                if let Some(r) = &mut l.residual {
-                    each(r);
-                }
-                each(&mut l.out);
-            }
-            Op::RopeStore(r) => [&mut r.q, &mut r.k, &mut r.v, &mut r.out]
-                .into_iter()
-                .for_each(each),
-        }
-    }
 }

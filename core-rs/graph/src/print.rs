@@ -84,7 +84,11 @@ fn line(g: &Graph, op: &Op) -> String {
         Op::Embed { weight, scale, .. } => {
             format!("{} *{scale}", g.weight(*weight).name)
         }
+        Op::Lookup { weight, by, .. } => format!("{} {by:?}", g.weight(*weight).name),
         Op::Norm { x, norm: n, .. } => format!("{} {}", o(x), norm(g, n)),
+        Op::HeadNorm {
+            x, n_head, norm: n, ..
+        } => format!("{} heads={n_head} {}", o(x), norm(g, n)),
         Op::Linear {
             x, weight, bias, ..
         } => {
@@ -107,7 +111,12 @@ fn line(g: &Graph, op: &Op) -> String {
                 a.scale
             );
             a.softcap.iter().for_each(|c| s += &format!(" softcap={c}"));
-            a.window.iter().for_each(|w| s += &format!(" window={w}"));
+            let window = a.mask.window;
+            window.iter().for_each(|w| s += &format!(" window={w}"));
+            a.alibi.iter().for_each(|m| s += &format!(" alibi={m}"));
+            if !a.mask.causal {
+                s += " all";
+            }
             s
         }
         Op::Glu { gate, up, act, .. } => format!("{act:?} gate={} up={}", o(gate), o(up)),
@@ -116,6 +125,13 @@ fn line(g: &Graph, op: &Op) -> String {
         Op::Scale { x, by, .. } => format!("{} *{by}", o(x)),
         Op::Softcap { x, cap, .. } => format!("{} cap={cap}", o(x)),
         Op::Select { x, .. } => o(x),
+        Op::Route(r) => format!("{} {:?} {} chosen", o(&r.x), r.gating, r.n_used),
+        Op::LinearExperts(l) => {
+            let w = g.weight(l.weights[0]);
+            let (n, dtype) = (l.n_expert, w.dtype.name());
+            format!("{} by {} {}:{dtype} of {n}", o(&l.x), o(&l.route), w.name)
+        }
+        Op::Combine { x, route, .. } => format!("{} by {}", o(x), o(route)),
         Op::FusedLinear(l) => {
             let mut s = o(&l.x);
             if let Some(a) = &l.add {

@@ -8,8 +8,13 @@ use crate::batch::{Batch, Limits};
 use crate::error::{Error, Result};
 use crate::executor::{CacheOp, Executor, Output, Read, Tensor};
 use crate::graph::{Graph, Operand, WeightId};
-use crate::op::{Act, Attention, Norm, NormKind, Op, Rope, RopeLayout};
+use crate::op::{Attention, LinearExperts, Lookup, Norm, Op, Rope, Route, alibi_slope};
 use crate::plan::Plan;
+
+mod math;
+
+pub use math::{SMALLEST_SUM, activate, argmax, rotate};
+use math::{chosen, dot, normed, route, softcap};
 
 /// Runs a graph in scalar f32 with f64 sums.
 pub struct Reference {
@@ -112,7 +117,18 @@ impl Reference {
                 let table = self.weight(*weight)?;
                 table[id * n..][..n].iter().map(|w| w * scale).collect()
             }
+            Op::Lookup { weight, by, .. } => {
+                let n = self.plan.graph.weight(*weight).n_in();
+                let row = match by {
+                    Lookup::Position => batch.pos[t] as usize,
+                    Lookup::Row(row) => *row as usize,
+                };
+                self.weight(*weight)?[row * n..][..n].to_vec()
+            }
             Op::Norm { x, norm, .. } => self.norm(row(x), norm)?,
+            Op::HeadNorm {
+                x, n_head, norm, ..
+            } => self.head_norm(row(x), *n_head, norm)?,
             Op::Linear {
                 x, weight, bias, ..
             } => {
@@ -145,6 +161,9 @@ impl Reference {
             Op::Scale { x, by, .. } => row(x).iter().map(|x| x * by).collect(),
             Op::Softcap { x, cap, .. } => row(x).iter().map(|x| softcap(*x, *cap)).collect(),
             Op::Select { x, .. } => self.row(*x, batch.outputs[t] as usize).to_vec(),
+            Op::Route(r) => self.route(r, t)?,
+            Op::LinearExperts(l) => self.linear_experts(l, t)?,
+            Op::Combine { x, route, .. } => self.combine(row(x), row(route)),
             Op::KvStore { .. } | Op::FusedLinear(_) | Op::RopeStore(_) => {
                 unreachable!("handled by op()")
             }
@@ -152,24 +171,66 @@ impl Reference {
     }
 
     fn norm(&self, x: &[f32], norm: &Norm) -> Result<Vec<f32>> {
-        let n = x.len() as f64;
-        let mean = match norm.kind {
-            NormKind::Rms => 0.0,
-            NormKind::Layer => x.iter().map(|&v| v as f64).sum::<f64>() / n,
+        let vector = |id: Option<WeightId>| id.map(|id| self.weight(id)).transpose();
+        Ok(normed(norm, x, vector(norm.weight)?, vector(norm.bias)?))
+    }
+
+    /// Each head with its piece of the weights, or with all of them where they are one head's.
+    fn head_norm(&self, x: &[f32], n_head: usize, norm: &Norm) -> Result<Vec<f32>> {
+        let dim = x.len() / n_head;
+        let vector = |id: Option<WeightId>| id.map(|id| self.weight(id)).transpose();
+        let (weight, bias) = (vector(norm.weight)?, vector(norm.bias)?);
+        let of_head = |w: &'_ [f32], h: usize| match w.len() == dim {
+            true => 0..dim,
+            false => h * dim..(h + 1) * dim,
         };
-        let var = x.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / n;
-        let scale = 1.0 / (var + norm.eps as f64).sqrt();
-        let mut y: Vec<f32> = x
-            .iter()
-            .map(|&v| ((v as f64 - mean) * scale) as f32)
-            .collect();
-        if let Some(w) = norm.weight {
-            y.iter_mut().zip(self.weight(w)?).for_each(|(y, w)| *y *= w);
+        let heads = x.chunks_exact(dim).enumerate().flat_map(|(h, x)| {
+            let weight = weight.map(|w| &w[of_head(w, h)]);
+            let bias = bias.map(|b| &b[of_head(b, h)]);
+            normed(norm, x, weight, bias)
+        });
+        Ok(heads.collect())
+    }
+
+    fn route(&self, r: &Route, t: usize) -> Result<Vec<f32>> {
+        let bias = r.bias.map(|b| self.weight(b)).transpose()?;
+        Ok(route(r, self.row(r.x, t), bias))
+    }
+
+    fn linear_experts(&self, l: &LinearExperts, t: usize) -> Result<Vec<f32>> {
+        let (x, n_used) = (self.row(l.x, t), l.n_used());
+        let n_out = l.out.width / n_used;
+        let n_in = self.plan.graph.weight(l.weights[0]).n_in();
+        let mut out = Vec::with_capacity(l.out.width);
+        for (s, e) in chosen(self.row(l.route, t)).enumerate() {
+            let x = match x.len() == n_in {
+                true => x,
+                false => &x[s * n_in..][..n_in],
+            };
+            let w = match l.weights.as_slice() {
+                [all] => &self.weight(*all)?[e * n_in * n_out..],
+                each => self.weight(each[e])?,
+            };
+            let rows = w.chunks_exact(n_in).take(n_out);
+            out.extend(rows.map(|w| dot(w, x) as f32));
         }
-        if let Some(b) = norm.bias {
-            y.iter_mut().zip(self.weight(b)?).for_each(|(y, b)| *y += b);
-        }
-        Ok(y)
+        Ok(out)
+    }
+
+    /// `Σ_s w[s] * x[s]`
+    fn combine(&self, x: &[f32], route: &[f32]) -> Vec<f32> {
+        let weights = &route[route.len() / 2..];
+        let n = x.len() / weights.len();
+        (0..n)
+            .map(|i| {
+                let pieces = x.iter().skip(i).step_by(n);
+                let sum: f64 = pieces
+                    .zip(weights)
+                    .map(|(x, w)| *x as f64 * *w as f64)
+                    .sum();
+                sum as f32
+            })
+            .collect()
     }
 
     fn attention(&self, a: &Attention, batch: &Batch, t: usize) -> Vec<f32> {
@@ -177,18 +238,21 @@ impl Reference {
         let [k, v] = &self.cache[a.layer];
         let q = self.row(a.q, t);
         let seen: Vec<usize> = (0..batch.cache.len())
-            .filter(|&c| batch.visible(t, batch.cache[c], a.window))
+            .filter(|&c| batch.visible(t, batch.cache[c], a.mask))
             .collect();
         let mut out = Vec::with_capacity(a.out.width);
         for h in 0..a.n_head {
             let h_kv = h / (a.n_head / kv.n_head_kv);
             let q = &q[h * kv.dim_k..][..kv.dim_k];
+            let slope = a.alibi.map_or(0.0, |m| alibi_slope(m, a.n_head, h));
             let scores: Vec<f64> = seen
                 .iter()
                 .map(|c| {
                     let k = &k[(c * kv.n_head_kv + h_kv) * kv.dim_k..][..kv.dim_k];
                     let s = dot(q, k) as f32 * a.scale;
-                    a.softcap.map_or(s, |cap| softcap(s, cap)) as f64
+                    let s = a.softcap.map_or(s, |cap| softcap(s, cap));
+                    let distance = (batch.pos[t] - batch.cache[*c].pos).abs();
+                    (s - slope * distance as f32) as f64
                 })
                 .collect();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -209,35 +273,6 @@ impl Reference {
     fn rows(&self, x: Operand, n: usize) -> Vec<f32> {
         (0..n).flat_map(|r| self.row(x, r).to_vec()).collect()
     }
-
-    fn limits(&self) -> Limits {
-        let graph = &self.plan.graph;
-        let n_vocab = graph.ops.iter().find_map(|op| match op {
-            Op::Embed { weight, .. } => Some(graph.weight(*weight).n_out()),
-            _ => None,
-        });
-        Limits {
-            n_tokens: self.plan.n_tokens,
-            n_outputs: self.plan.n_outputs,
-            n_cells: self.n_cells,
-            n_vocab: n_vocab.unwrap_or(usize::MAX),
-            n_embd: graph.input.map_or(0, |id| graph.value(id).width),
-        }
-    }
-
-    /// The rope of the keys that `layer` stores.
-    fn key_rope(&self, layer: usize) -> Option<Rope> {
-        let graph = &self.plan.graph;
-        graph.ops.iter().find_map(|store| match store {
-            Op::KvStore { k, layer: l, .. } if *l == layer => {
-                graph.ops.iter().find_map(|op| match op {
-                    Op::Rope { rope, out, .. } if out.value == k.value => Some(*rope),
-                    _ => None,
-                })
-            }
-            _ => None,
-        })
-    }
 }
 
 impl Executor for Reference {
@@ -257,7 +292,7 @@ impl Executor for Reference {
     }
 
     fn run(&mut self, batch: &Batch) -> Result<()> {
-        batch.check(&self.limits())?;
+        batch.check(&Limits::of(&self.plan, self.n_cells))?;
         if let (Some(id), Some(rows)) = (self.plan.graph.input, &batch.input) {
             let x = self.plan.graph.whole(id);
             for (t, row) in rows.chunks_exact(x.width).enumerate() {
@@ -297,7 +332,7 @@ impl Executor for Reference {
     fn cache(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>> {
         for layer in 0..self.cache.len() {
             let kv = self.plan.graph.kv[layer];
-            let rope = self.key_rope(layer);
+            let rope = self.plan.graph.key_rope(layer);
             let widths = [kv.n_head_kv * kv.dim_k, kv.n_head_kv * kv.dim_v];
             match op {
                 CacheOp::Shift { cells, delta } => {
@@ -339,48 +374,4 @@ impl Executor for Reference {
         let cache: usize = self.cache.iter().flatten().map(Vec::len).sum();
         4 * (weights + arenas + cache) as u64
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum()
-}
-
-fn softcap(x: f32, cap: f32) -> f32 {
-    cap * (x / cap).tanh()
-}
-
-/// The definition of [`Act`].
-pub fn activate(act: Act, x: f32) -> f32 {
-    match act {
-        Act::Silu => x / (1.0 + (-x).exp()),
-        Act::Gelu => {
-            let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-            0.5 * x * (1.0 + inner.tanh())
-        }
-    }
-}
-
-/// The definition of [`Rope`] on one head at position `pos`.
-pub fn rotate(head: &mut [f32], rope: &Rope, freqs: &[f32], pos: i32) {
-    for (i, freq) in freqs.iter().enumerate() {
-        let (a, b) = match rope.layout {
-            RopeLayout::Norm => (2 * i, 2 * i + 1),
-            RopeLayout::Neox => (i, i + rope.n_rot / 2),
-        };
-        let (sin, cos) = (pos as f32 * freq).sin_cos();
-        let (x, y) = (head[a], head[b]);
-        head[a] = (x * cos - y * sin) * rope.magnitude;
-        head[b] = (x * sin + y * cos) * rope.magnitude;
-    }
-}
-
-/// The lowest index of the largest value.
-pub fn argmax(x: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, v) in x.iter().enumerate() {
-        if *v > x[best] {
-            best = i;
-        }
-    }
-    best as u32
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{ConstId, Graph, KvLayer, Value, ValueId, Weight, WeightId};
-use crate::op::{Norm, Op, Rope};
+use crate::op::{Op, Rope};
 
 impl Graph {
     /// Splits before `layer` (`0 < layer < n_layer`). The one activation that crosses is `hidden`
@@ -110,49 +110,18 @@ impl Part {
         });
     }
 
-    fn norm(&mut self, from: &Graph, norm: &mut Norm) {
-        norm.weight = norm.weight.map(|w| self.weight(from, w));
-        norm.bias = norm.bias.map(|w| self.weight(from, w));
-    }
-
     fn op(&mut self, from: &Graph, op: &Op) -> Op {
         let mut op = op.clone();
         op.map_operands(|mut x| {
             x.value = self.value(from, x.value);
             x
         });
-        match &mut op {
-            Op::Embed { weight, .. } => *weight = self.weight(from, *weight),
-            Op::Norm { norm, .. } => self.norm(from, norm),
-            Op::Linear { weight, bias, .. } => {
-                *weight = self.weight(from, *weight);
-                *bias = bias.map(|b| self.weight(from, b));
-            }
-            Op::Rope { rope, .. } => self.rope(from, rope),
-            Op::KvStore { layer, .. } => self.kv(from, layer),
-            Op::Attention(a) => self.kv(from, &mut a.layer),
-            Op::FusedLinear(f) => {
-                if let Some(norm) = f.add.as_mut().and_then(|a| a.norm.as_mut()) {
-                    self.norm(from, norm);
-                }
-                if let Some(norm) = &mut f.norm {
-                    self.norm(from, norm);
-                }
-                for part in &mut f.parts {
-                    part.weight = self.weight(from, part.weight);
-                    part.bias = part.bias.map(|b| self.weight(from, b));
-                }
-            }
-            Op::RopeStore(r) => {
-                self.rope(from, &mut r.rope);
-                self.kv(from, &mut r.layer);
-            }
-            Op::Glu { .. }
-            | Op::Act { .. }
-            | Op::Add { .. }
-            | Op::Scale { .. }
-            | Op::Softcap { .. }
-            | Op::Select { .. } => {}
+        op.map_weights(|id| self.weight(from, id));
+        if let Some(rope) = op.rope_mut() {
+            self.rope(from, rope);
+        }
+        if let Some(layer) = op.kv_layer_mut() {
+            self.kv(from, layer);
         }
         op
     }

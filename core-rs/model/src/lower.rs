@@ -4,6 +4,7 @@ use puna_format::Gguf;
 use puna_graph::{Builder, Graph, Norm, NormKind, Operand, Rope, RopeLayout, WeightId};
 
 use crate::arch;
+use crate::block::Position;
 use crate::error::{Error, Result};
 use crate::hparams::Hparams;
 use crate::rope;
@@ -26,6 +27,9 @@ pub struct Options {
     pub rope_freq_base: Option<f32>,
     /// Factor on every rope frequency instead of the file's scaling (1 / linear factor).
     pub rope_freq_scale: Option<f32>,
+    /// Tokens of context that will be used, where rope frequencies depend on it; `None` is what
+    /// the model was trained for.
+    pub n_ctx: Option<usize>,
 }
 
 /// Lowers the model of a file.
@@ -61,9 +65,10 @@ pub(crate) fn walk(
         hparams: hparams.clone(),
         b: Builder::new(),
         weights,
+        n_ctx: options.n_ctx.unwrap_or(hparams.context_length),
     };
-    let (hidden, logits) = tree.lower(&mut l, options.keep_hidden)?;
-    Ok(l.b.finish(hidden, logits))
+    let answers = tree.lower(&mut l, options.keep_hidden)?;
+    Ok(l.b.finish(answers.hidden, answers.logits))
 }
 
 /// What blocks work with: the hyper-parameters, the graph under construction, the weights.
@@ -71,12 +76,28 @@ pub struct Lower<'a> {
     pub hparams: Hparams,
     pub b: Builder,
     weights: &'a mut dyn Weights,
+    n_ctx: usize,
 }
 
 impl Lower<'_> {
     /// Whether the file has this tensor.
     pub fn has(&self, name: &str) -> bool {
         self.weights.has(name)
+    }
+
+    /// Rows of a tensor that the file sizes; `otherwise` in models that are made up.
+    pub fn rows_of(&self, name: &str, otherwise: usize) -> usize {
+        self.weights.rows(name).unwrap_or(otherwise)
+    }
+
+    /// A tensor that must be there.
+    pub fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<WeightId> {
+        self.required(name, shape)
+    }
+
+    /// A vector that may be there.
+    pub fn vector(&mut self, name: &str, n: usize) -> Result<Option<WeightId>> {
+        self.optional(name, &[n])
     }
 
     /// A matrix that must be there: `n_out` rows of `n_in`.
@@ -99,42 +120,78 @@ impl Lower<'_> {
 
     /// A norm with `{name}.weight` and, for a layer norm, `{name}.bias` where the file has it.
     pub fn norm(&mut self, name: &str, kind: NormKind, x: Operand) -> Result<Operand> {
-        let weight = self.required(&format!("{name}.weight"), &[x.width])?;
+        let norm = self.norm_of(name, kind, &[x.width])?;
+        Ok(self.b.norm(name, x, norm))
+    }
+
+    /// The same with weights of any shape, to be applied by the caller.
+    pub fn norm_of(&mut self, name: &str, kind: NormKind, shape: &[usize]) -> Result<Norm> {
+        let weight = self.required(&format!("{name}.weight"), shape)?;
         let bias = match kind {
             NormKind::Rms => None,
-            NormKind::Layer => self.optional(&format!("{name}.bias"), &[x.width])?,
+            NormKind::Layer => self.optional(&format!("{name}.bias"), shape)?,
         };
-        let norm = Norm {
+        Ok(Norm {
             kind,
             weight: Some(weight),
             bias,
             eps: self.hparams.norm_eps,
-        };
-        Ok(self.b.norm(name, x, norm))
+        })
     }
 
-    /// The model's rope in a layout, with the factors of `rope_freqs.weight` where the file has it.
-    pub fn rope(&mut self, layout: RopeLayout) -> Result<Rope> {
+    /// The rope of a kind of positions; `None` where nothing is rotated.
+    pub fn position(&mut self, position: Position) -> Result<Option<Rope>> {
         let h = &self.hparams;
-        let factors = self.weights.table("rope_freqs.weight", h.n_rot / 2)?;
-        if let Some(bad) = factors
-            .iter()
-            .flatten()
-            .find(|f| !(f.is_finite() && **f > 0.0))
-        {
+        let (layout, name, factors, magnitude) = match position {
+            Position::None | Position::Alibi { .. } => return Ok(None),
+            Position::Rope(layout) => {
+                let magnitude = rope::magnitude(h);
+                (layout, "rope_freqs", "rope_freqs.weight", magnitude)
+            }
+            Position::LocalRope { layout, base } => {
+                let table = rope::unscaled(h, base);
+                return Ok(Some(self.turn(layout, "rope_freqs_local", table, 1.0)));
+            }
+            Position::LongRope {
+                layout,
+                original_context,
+                attn_factor,
+            } => {
+                // Both tensors belong to the model, whichever is used.
+                let [long, short] = ["rope_factors_long.weight", "rope_factors_short.weight"];
+                self.factors(long)?;
+                self.factors(short)?;
+                let stretched = self.n_ctx > original_context;
+                let factors = if stretched { long } else { short };
+                (layout, "rope_freqs", factors, attn_factor)
+            }
+        };
+        let factors = self.factors(factors)?;
+        let table = rope::frequencies(&self.hparams, factors.as_deref());
+        Ok(Some(self.turn(layout, name, table, magnitude)))
+    }
+
+    fn turn(&mut self, layout: RopeLayout, name: &str, table: Vec<f32>, magnitude: f32) -> Rope {
+        Rope {
+            layout,
+            n_rot: self.hparams.n_rot,
+            freqs: self.b.constant(name, table),
+            magnitude,
+        }
+    }
+
+    /// What rope frequencies are divided by, where the file has such a tensor.
+    fn factors(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
+        let factors = self.weights.table(name, self.hparams.n_rot / 2)?;
+        let bad = |f: &&f32| !(f.is_finite() && **f > 0.0);
+        if let Some(bad) = factors.iter().flatten().find(bad) {
             return Err(Error::Hparam {
-                key: "rope_freqs.weight".into(),
+                key: name.into(),
                 value: bad.to_string(),
                 expected: "numbers above 0".into(),
             });
         }
-        let table = rope::frequencies(h, factors.as_deref());
-        Ok(Rope {
-            layout,
-            n_rot: h.n_rot,
-            freqs: self.b.constant("rope_freqs", table),
-            magnitude: rope::magnitude(h),
-        })
+        Ok(factors)
     }
 
     fn weight_and_bias(

@@ -25,6 +25,13 @@ pub fn frequencies(h: &Hparams, factors: Option<&[f32]>) -> Vec<f32> {
         .collect()
 }
 
+/// `n_rot / 2` frequencies of another base, without the file's scaling.
+pub fn unscaled(h: &Hparams, base: f32) -> Vec<f32> {
+    (0..h.n_rot / 2)
+        .map(|i| (base as f64).powf(-2.0 * i as f64 / h.n_rot as f64) as f32)
+        .collect()
+}
+
 /// Factor on rotated vectors.
 pub fn magnitude(h: &Hparams) -> f32 {
     match h.rope_scaling {

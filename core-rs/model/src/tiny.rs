@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use puna_format::{Array, Bytes, DType, Gguf, Metadata, Strings, Value, Writer, quant};
-use puna_graph::Graph;
+use puna_graph::{Graph, NormKind};
 
 use crate::arch::Arch;
 use crate::error::Result;
@@ -60,7 +60,10 @@ impl Tiny {
 pub fn tiny(arch: &Arch, dtype: DType, seed: u64) -> Result<Tiny> {
     let metadata = metadata(arch);
     let hparams = Hparams::read(&metadata)?;
-    let mut wanted = Wanted::default();
+    let mut wanted = Wanted {
+        biases: (arch.tree)(&hparams)?.norm == NormKind::Layer,
+        ..Wanted::default()
+    };
     walk(arch, &hparams, &mut wanted, &Options::default()).map(|_: Graph| ())?;
     let mut rng = Rng(seed.wrapping_mul(2).wrapping_add(1));
     let mut tensors = vec![];
@@ -69,11 +72,13 @@ pub fn tiny(arch: &Arch, dtype: DType, seed: u64) -> Result<Tiny> {
         let is_matrix = shape.len() > 1;
         let dtype = if is_matrix { dtype } else { DType::F32 };
         let n: usize = shape.iter().product();
-        // Gains near 1, other weights of unit variance in the output.
+        // Gains near 1, biases near 0, other weights of unit variance in the output.
+        let is_bias = name.ends_with(".bias");
         let values: Vec<f32> = (0..n)
-            .map(|_| match is_matrix {
-                true => rng.normal() / (n_in as f32).sqrt(),
-                false => 1.0 + 0.1 * rng.normal(),
+            .map(|_| match (is_matrix, is_bias) {
+                (true, _) => rng.normal() / (n_in as f32).sqrt(),
+                (false, true) => 0.1 * rng.normal(),
+                (false, false) => 1.0 + 0.1 * rng.normal(),
             })
             .collect();
         let mut bytes = vec![];
@@ -129,15 +134,17 @@ fn metadata(arch: &Arch) -> Metadata {
     m
 }
 
-/// Notes every tensor that a model must have; has no optional one.
+/// Notes every tensor that a model must have, and where norms have biases every bias; has no other
+/// optional one.
 #[derive(Default)]
 struct Wanted {
+    biases: bool,
     tensors: Vec<(String, Vec<usize>)>,
 }
 
 impl Weights for Wanted {
     fn find(&mut self, name: &str, shape: &[usize]) -> Result<Option<DType>> {
-        if name.ends_with(".bias") {
+        if name.ends_with(".bias") && !self.biases {
             return Ok(None);
         }
         if self.tensors.iter().all(|(known, _)| known != name) {
@@ -148,6 +155,10 @@ impl Weights for Wanted {
 
     fn table(&mut self, _name: &str, _n: usize) -> Result<Option<Vec<f32>>> {
         Ok(None)
+    }
+
+    fn rows(&self, _name: &str) -> Option<usize> {
+        None
     }
 
     fn has(&self, _name: &str) -> bool {

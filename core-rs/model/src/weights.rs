@@ -14,6 +14,9 @@ pub trait Weights {
     /// The values of a small tensor that becomes a table in the plan; `None` where absent.
     fn table(&mut self, name: &str, n: usize) -> Result<Option<Vec<f32>>>;
 
+    /// Rows of a matrix; `None` where the file has no such tensor.
+    fn rows(&self, name: &str) -> Option<usize>;
+
     /// Whether the file has the tensor, for forms that the file decides.
     fn has(&self, name: &str) -> bool;
 }
@@ -77,6 +80,11 @@ impl Weights for FileWeights<'_> {
             None => Ok(None),
             Some(_) => Ok(Some(self.gguf.dequantize(name)?)),
         }
+    }
+
+    fn rows(&self, name: &str) -> Option<usize> {
+        let shape = &self.gguf.tensor(name)?.shape;
+        Some(shape.get(1).map_or(1, |&n| n as usize))
     }
 
     fn has(&self, name: &str) -> bool {

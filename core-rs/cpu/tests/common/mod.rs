@@ -5,8 +5,8 @@ use std::sync::Arc;
 use puna_format::{Bytes, DType, TensorInfo, quant};
 use puna_graph::build::Heads;
 use puna_graph::{
-    Act, Batch, Builder, Cell, Executor, Graph, Norm, NormKind, Operand, Output, Plan, Read, Rope,
-    RopeLayout, Rows, Tensor, WeightId,
+    Act, Batch, Builder, Cell, Executor, Graph, Mask, Norm, NormKind, Operand, Output, Plan, Read,
+    Rope, RopeLayout, Rows, Tensor, WeightId,
 };
 
 pub struct Random(pub u64);
@@ -37,6 +37,8 @@ pub struct Shape {
     pub kind: NormKind,
     pub act: Act,
     pub window: Option<u32>,
+    pub causal: bool,
+    pub alibi: Option<f32>,
     pub softcap: Option<f32>,
     pub bias: bool,
     pub post_norm: bool,
@@ -60,6 +62,8 @@ impl Shape {
             kind: NormKind::Rms,
             act: Act::Silu,
             window: None,
+            causal: true,
+            alibi: None,
             softcap: None,
             bias: false,
             post_norm: false,
@@ -145,7 +149,11 @@ impl Maker {
             n_head: s.n_head,
             scale: 1.0 / (s.dim_k as f32).sqrt(),
             softcap: s.softcap,
-            window: s.window,
+            mask: Mask {
+                causal: s.causal,
+                window: s.window,
+            },
+            alibi: s.alibi,
         };
         let a = self.b.attention(&name("attn"), q, layer, heads);
         let mut a = self.linear(&name("attn_output"), a, s.n_embd);

@@ -1,6 +1,6 @@
 //! Ops on the K/V cache: rotation and storing, attention, and the lists behind cache operations.
 
-use puna_graph::{Attention, KvDType, KvLayer, Op, Operand, Rope, RopeLayout, RopeStore};
+use puna_graph::{Attention, KvDType, KvLayer, Operand, Rope, RopeLayout, RopeStore};
 
 use super::{At, CacheLists, Lowering, k};
 use crate::dispatch::Count;
@@ -138,7 +138,7 @@ impl Lowering<'_> {
             eights_k: eights(kv.dim_k) as u32,
             eights_v: eights(kv.dim_v) as u32,
             n_cells: self.options.n_cells as u32,
-            window: a.window.unwrap_or(0),
+            window: a.mask.window.unwrap_or(0),
             scale: a.scale,
             softcap: a.softcap.unwrap_or(0.0),
             q_at: q.first,
@@ -179,7 +179,7 @@ impl Lowering<'_> {
         };
         self.run_rope_store(rows);
         let write = self.steps.finish_list(&format!("write cache {layer}"));
-        let turn = self.rope_of(layer).map(|rope| {
+        let turn = self.plan.graph.key_rope(layer).map(|rope| {
             // Turning once more must not scale once more.
             let turn = Rope {
                 magnitude: 1.0,
@@ -222,18 +222,5 @@ impl Lowering<'_> {
         let constants = self.kv_constants();
         self.steps
             .push("cache_read", &constants, &params, &regions, extent);
-    }
-
-    /// How the keys of a layer are rotated before they are stored.
-    fn rope_of(&self, layer: usize) -> Option<Rope> {
-        let ops = &self.plan.graph.ops;
-        ops.iter().find_map(|op| match op {
-            Op::RopeStore(r) if r.layer == layer => Some(r.rope),
-            Op::KvStore { k, layer: l, .. } if *l == layer => ops.iter().find_map(|op| match op {
-                Op::Rope { rope, out, .. } if out == k => Some(*rope),
-                _ => None,
-            }),
-            _ => None,
-        })
     }
 }

@@ -11,8 +11,8 @@ use puna_format::DType;
 use puna_gpu::GpuOptions;
 use puna_graph::build::Heads;
 use puna_graph::{
-    Act, Batch, Builder, Cell, Executor, Graph, KvDType, Norm, NormKind, Operand, Output, Read,
-    Rope, RopeLayout, Rows, WeightId,
+    Act, Batch, Builder, Cell, Executor, Graph, KvDType, Mask, Norm, NormKind, Operand, Output,
+    Read, Rope, RopeLayout, Rows, WeightId,
 };
 
 /// Sums of a few hundred f32 products in another order.
@@ -269,7 +269,11 @@ impl Shape {
             n_head: self.n_head,
             scale: 1.0 / (self.head_dim as f32).sqrt(),
             softcap: self.gemma.then_some(50.0),
-            window: (self.gemma && i.is_multiple_of(2)).then_some(4),
+            mask: Mask {
+                causal: true,
+                window: (self.gemma && i.is_multiple_of(2)).then_some(4),
+            },
+            alibi: None,
         };
         let y = b.attention(&name("attn"), q, layer, heads);
         let out = self.matrix(b, &name("attn_output"), n_q, self.n_embd);

@@ -1,59 +1,77 @@
-//! The whole of a decoder: embedding, layers of attention and feed-forward, output head.
+//! The whole of a model: embedding, layers of attention and feed-forward, head.
 
 use puna_graph::{NormKind, Operand};
 
-use crate::block::{Attention, Ffn};
+use crate::block::head::Answers;
+use crate::block::{Attention, Embed, Ffn, Head};
 use crate::error::Result;
 use crate::lower::Lower;
 
-/// Where a layer normalises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a layer normalises, and what goes beside what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Norms {
     /// Before attention and before feed-forward: `attn_norm`, `ffn_norm`.
+    #[default]
     Pre,
     /// Also behind each, before the residual sum: `post_attention_norm`, `post_ffw_norm`.
     PreAndPost,
+    /// Only behind each residual sum: `attn_output_norm`, `layer_output_norm`.
+    Post,
+    /// Attention and feed-forward side by side, each with its norm:
+    /// `x + attn(attn_norm x) + ffn(ffn_norm x)`.
+    Parallel,
+    /// The same with one norm for both, `attn_norm`; where the file has `attn_norm_2`, attention
+    /// takes that one.
+    ParallelShared,
+    /// `Pre` where the file has `ffn_norm`, else `ParallelShared`.
+    PreOrShared,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Layer {
     pub attention: Attention,
     pub ffn: Ffn,
 }
 
-/// Weights: `token_embd`, the layers', `output_norm`, `output` (else `token_embd` again).
+/// Weights: the embedding's, the layers', the head's.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    /// Factor on the embeddings.
-    pub embed_scale: f32,
+    pub embed: Embed,
     pub norm: NormKind,
     pub norms: Norms,
     pub layers: Vec<Layer>,
+    pub head: Head,
+    /// Factor on the logits.
+    pub logit_scale: f32,
     /// Soft cap on the logits.
     pub softcap: Option<f32>,
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Decoder {
+            embed: Embed::default(),
+            norm: NormKind::Rms,
+            norms: Norms::Pre,
+            layers: vec![],
+            head: Head::Logits,
+            logit_scale: 1.0,
+            softcap: None,
+        }
+    }
+}
+
 impl Decoder {
-    /// Writes the whole graph; answers the final state (if it is to be kept) and the logits.
-    pub fn lower(&self, l: &mut Lower, keep_hidden: bool) -> Result<(Option<Operand>, Operand)> {
-        let (n_embd, n_vocab) = (l.hparams.n_embd, l.hparams.n_vocab);
-        let table = l.matrix("token_embd.weight", n_embd, n_vocab)?;
-        let mut x = l.b.embed("embd", table, self.embed_scale); // [n_tokens, n_embd]
+    /// Writes the whole graph; `keep_hidden` asks for the state before the logits too.
+    pub fn lower(&self, l: &mut Lower, keep_hidden: bool) -> Result<Answers> {
+        let mut x = self.embed.lower(l, self.norm)?; // [n_tokens, n_embd]
         for (i, layer) in self.layers.iter().enumerate() {
             l.b.begin_layer();
             let last = i + 1 == self.layers.len();
             x = self.layer(l, i, layer, x, last)?;
         }
-        let x = l.norm("output_norm", self.norm, x)?; // [n_outputs, n_embd]
-        let head = match l.has("output.weight") {
-            true => l.matrix("output.weight", n_embd, n_vocab)?,
-            false => table,
-        };
-        let mut logits = l.b.linear("logits", x, head, None); // [n_outputs, n_vocab]
-        if let Some(cap) = self.softcap {
-            logits = l.b.softcap("logits_capped", logits, cap);
-        }
-        Ok((keep_hidden.then_some(x), logits))
+        let of_logits = (self.logit_scale, self.softcap);
+        self.head.lower(l, self.norm, x, of_logits, keep_hidden)
     }
 
     fn layer(
@@ -61,31 +79,76 @@ impl Decoder {
         l: &mut Lower,
         i: usize,
         layer: &Layer,
-        mut x: Operand,
+        x: Operand,
         last: bool,
     ) -> Result<Operand> {
-        let n_embd = l.hparams.n_embd;
         let name = |what: &str| format!("blk.{i}.{what}");
-        let normed = l.norm(&name("attn_norm"), self.norm, x)?;
-        let mut heads = layer.attention.heads(l, i, normed)?;
-        if last {
-            // Behind the last attention only the rows whose logits are wanted go on.
-            heads = l.b.select(&name("attn_heads_out"), heads);
-            x = l.b.select(&name("residual_out"), x);
-        }
-        let attn = l.linear(&name("attn_output"), heads, n_embd)?;
-        let attn = self.post_norm(l, &name("post_attention_norm"), attn)?;
-        let x = l.b.add(&name("attn_residual"), x, attn);
-        let normed = l.norm(&name("ffn_norm"), self.norm, x)?;
-        let ffn = layer.ffn.lower(l, i, normed)?;
-        let ffn = self.post_norm(l, &name("post_ffw_norm"), ffn)?;
-        Ok(l.b.add(&name("ffn_residual"), x, ffn))
+        let norms = match self.norms {
+            Norms::PreOrShared if l.has(&name("ffn_norm.weight")) => Norms::Pre,
+            Norms::PreOrShared => Norms::ParallelShared,
+            other => other,
+        };
+        let normed = match norms {
+            Norms::Post => x,
+            _ => l.norm(&name("attn_norm"), self.norm, x)?,
+        };
+        let attn_in = match norms {
+            Norms::ParallelShared if l.has(&name("attn_norm_2.weight")) => {
+                l.norm(&name("attn_norm_2"), self.norm, x)?
+            }
+            _ => normed,
+        };
+        let heads = layer.attention.heads(l, i, attn_in)?;
+        // Behind the last attention only the rows whose logits are wanted go on.
+        let mut rows = |what: &str, x: Operand| match last {
+            true => l.b.select(&name(what), x),
+            false => x,
+        };
+        let heads = rows("attn_heads_out", heads);
+        let x = rows("residual_out", x);
+        let shared = match norms {
+            Norms::ParallelShared => rows("attn_norm_out", normed),
+            _ => normed,
+        };
+        let attn = l.linear(&name("attn_output"), heads, l.hparams.n_embd)?;
+        let ffn = |l: &mut Lower, x: Operand| layer.ffn.lower(l, i, x);
+        self.close(l, i, norms, [x, attn, shared], &ffn)
     }
 
-    fn post_norm(&self, l: &mut Lower, name: &str, x: Operand) -> Result<Operand> {
-        match self.norms {
-            Norms::Pre => Ok(x),
-            Norms::PreAndPost => l.norm(name, self.norm, x),
+    /// What follows the attention: residual sums, norms, feed-forward.
+    fn close(
+        &self,
+        l: &mut Lower,
+        i: usize,
+        norms: Norms,
+        [x, attn, shared]: [Operand; 3],
+        ffn: &dyn Fn(&mut Lower, Operand) -> Result<Operand>,
+    ) -> Result<Operand> {
+        let name = |what: &str| format!("blk.{i}.{what}");
+        let norm = |l: &mut Lower, what: &str, x: Operand| l.norm(&name(what), self.norm, x);
+        let attn = match norms {
+            Norms::PreAndPost => norm(l, "post_attention_norm", attn)?,
+            _ => attn,
+        };
+        let sum = l.b.add(&name("attn_residual"), x, attn);
+        let (sum, ffn_in) = match norms {
+            Norms::Post => {
+                let sum = norm(l, "attn_output_norm", sum)?;
+                (sum, sum)
+            }
+            Norms::Parallel => (sum, norm(l, "ffn_norm", x)?),
+            Norms::ParallelShared => (sum, shared),
+            _ => (sum, norm(l, "ffn_norm", sum)?),
+        };
+        let ffn = ffn(l, ffn_in)?;
+        let ffn = match norms {
+            Norms::PreAndPost => norm(l, "post_ffw_norm", ffn)?,
+            _ => ffn,
+        };
+        let out = l.b.add(&name("ffn_residual"), sum, ffn);
+        match norms {
+            Norms::Post => norm(l, "layer_output_norm", out),
+            _ => Ok(out),
         }
     }
 }
