@@ -4,7 +4,7 @@
 mod support;
 
 use puna_graph::Executor;
-use support::{all_logits, golden_cases, reference, worst};
+use support::{all_rows, golden_cases, reference, worst};
 
 /// The golden values are f32 results of another program in another order of summing.
 const TOLERANCE: f32 = 1e-3;
@@ -15,8 +15,8 @@ fn logits_equal_those_of_transformers() {
     assert!(cases.len() >= 8, "only {} golden cases found", cases.len());
     for case in cases {
         let mut exec = reference(&case.gguf, case.tokens.len());
-        let logits = all_logits(&mut exec, &case.tokens);
-        let worst = worst(&logits, &case.logits);
+        let rows = all_rows(&mut exec, &case.tokens);
+        let worst = worst(&rows, &case.rows);
         assert!(
             worst < TOLERANCE,
             "{}: off by {worst} ({})",

@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use puna_format::{DType, Gguf};
 use puna_graph::reference::Reference;
 use puna_graph::{Batch, Executor, Graph, Output, Read, Tensor, WeightId};
+use puna_model::block::Decoder;
 use puna_model::tiny::{self, Tiny};
-use puna_model::{Arch, Options, lower};
+use puna_model::{Arch, Hparams, Options, lower};
 
 pub struct Golden {
     pub name: String,
     pub gguf: Gguf,
     pub tokens: Vec<u32>,
-    /// `[n_tokens, n_vocab]`
-    pub logits: Vec<f32>,
+    /// Logits `[n_tokens, n_vocab]`, or an encoder's last states `[n_tokens, n_embd]`.
+    pub rows: Vec<f32>,
 }
 
 pub fn golden_cases() -> Vec<Golden> {
@@ -39,7 +40,7 @@ fn golden(path: &std::path::Path) -> Golden {
             .iter()
             .map(|t| t.as_u64().unwrap() as u32)
             .collect(),
-        logits: list(&json["logits"])
+        rows: list(json.get("logits").unwrap_or(&json["hidden"]))
             .iter()
             .flat_map(&list)
             .map(|x| x.as_f64().unwrap() as f32)
@@ -69,8 +70,13 @@ pub fn upload(exec: &mut dyn Executor, graph: &Graph, gguf: &Gguf) {
 
 pub const N_CELLS: usize = 64;
 
+/// The interpreter with a model that is opened for `n_tokens` of context.
 pub fn reference(gguf: &Gguf, n_tokens: usize) -> Reference {
-    let model = lower(gguf, &Options::default()).expect("lower");
+    let options = Options {
+        n_ctx: Some(n_tokens),
+        ..Options::default()
+    };
+    let model = lower(gguf, &options).expect("lower");
     reference_of(&model.graph, gguf, n_tokens)
 }
 
@@ -80,16 +86,30 @@ pub fn reference_of(graph: &Graph, gguf: &Gguf, n_tokens: usize) -> Reference {
     exec
 }
 
-pub fn logits(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
+/// A row for each output: logits, or the last states of an encoder.
+pub fn rows(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
     exec.run(batch).expect("run");
-    match exec.read(Read::Logits).expect("read") {
-        Some(Output::F32(x)) => x,
-        other => panic!("expected logits, got {other:?}"),
+    for what in [Read::Logits, Read::Hidden] {
+        if let Ok(Some(Output::F32(x))) = exec.read(what) {
+            return x;
+        }
     }
+    panic!("neither logits nor states")
 }
 
-pub fn all_logits(exec: &mut dyn Executor, tokens: &[u32]) -> Vec<f32> {
-    logits(exec, &Batch::of_sequence(tokens, 0, true))
+pub fn all_rows(exec: &mut dyn Executor, tokens: &[u32]) -> Vec<f32> {
+    rows(exec, &Batch::of_sequence(tokens, 0, true))
+}
+
+/// The tree of an architecture's tiny model.
+pub fn tree(arch: &Arch) -> Decoder {
+    let h = Hparams::read(&tiny_model(arch).metadata).expect(arch.name);
+    (arch.tree)(&h).expect(arch.name)
+}
+
+/// Whether a token sees only what is before it, so that a text can be fed in parts.
+pub fn is_causal(arch: &Arch) -> bool {
+    tree(arch).layers.iter().all(|l| l.attention.causal)
 }
 
 /// The largest difference; NaN where there is one, which is below no tolerance.
