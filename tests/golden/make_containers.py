@@ -5,19 +5,23 @@
 `little.gguf` has a tensor of every type whose byte order the `gguf` package can turn, and metadata of every
 type; `big.gguf` is what the package's own converter makes of it; `big-written.gguf` comes from a writer that
 was asked for big-endian. `split-0000?-of-00003.gguf` is the little one in parts. `plain.safetensors` is by
-the `safetensors` package.
+the `safetensors` package, as are `model-0000?-of-00002.safetensors` with their index. `f8.safetensors` has every
+number of 8 bits, and what torch takes it for.
 """
 
 import io
+import json
 import sys
 from argparse import Namespace
 from pathlib import Path
 from shutil import copy
 
 import numpy as np
+import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFEndian, GGUFReader, GGUFWriter
 from gguf.scripts import gguf_convert_endian
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 OUT = Path(__file__).parent / "containers"
 BLOCKS = "F32 F16 BF16 Q4_0 Q8_0 Q4_K Q6_K MXFP4".split()
@@ -74,6 +78,23 @@ def numbers(writer: GGUFWriter) -> None:
         writer.add_tensor(np.dtype(dtype).name, np.arange(-6, 6).astype(dtype).reshape(2, 6))
 
 
+def safetensors() -> None:
+    """A file of several types, two files with an index, and one of 8-bit floats."""
+    values = np.arange(12)
+    arrays = {t: values.astype(t).reshape(3, 4) for t in ("float64", "float32", "float16", "int64", "uint8")}
+    save_file(arrays | {"scalar": np.array(2.5, np.float32)}, OUT / "plain.safetensors", {"format": "np"})
+    weight_map = {}
+    for i, names in enumerate((("float64", "uint8"), ("float32", "float16", "int64"))):
+        file = f"model-0000{i + 1}-of-00002.safetensors"
+        save_file({name: arrays[name] for name in names}, OUT / file, {"format": "pt"})
+        weight_map |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": 276}, "weight_map": dict(sorted(weight_map.items()))}
+    (OUT / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+    every = torch.arange(256, dtype=torch.uint8)
+    f8 = {name: every.clone().view(getattr(torch, f"float8_{name}")) for name in ("e4m3fn", "e5m2")}
+    save_torch(f8 | {f"{name}.f32": x.float() for name, x in f8.items()}, OUT / "f8.safetensors")
+
+
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     little, big = OUT / "little.gguf", OUT / "big.gguf"
@@ -83,9 +104,7 @@ def main() -> None:
     gguf_convert_endian.convert_byteorder(GGUFReader(big, "r+"), Namespace(order="big", dry_run=False))
     write(OUT / "big-written.gguf", GGUFEndian.BIG, numbers)
     write(OUT / "split.gguf", GGUFEndian.LITTLE, tensors, split_max_tensors=3)
-    values = np.arange(12)
-    arrays = {t: values.astype(t).reshape(3, 4) for t in ("float64", "float32", "float16", "int64", "uint8")}
-    save_file(arrays | {"scalar": np.array(2.5, np.float32)}, OUT / "plain.safetensors", {"format": "np"})
+    safetensors()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ use crate::header::{Header, Part};
 use crate::joined::Joined;
 use crate::metadata::Metadata;
 use crate::parts;
-use crate::source::Source;
+use crate::source::{Source, read_range};
 use crate::{DType, quant};
 
 /// One tensor of a file.
@@ -162,23 +162,7 @@ impl Gguf {
 
     /// Any range of the file: borrowed where the file is mapped, else read.
     pub fn read_range(&self, offset: u64, n_bytes: u64) -> Result<Cow<'_, [u8]>> {
-        if let Some(bytes) = self.source.slice(offset, n_bytes) {
-            return Ok(Cow::Borrowed(bytes));
-        }
-        let end = offset.checked_add(n_bytes);
-        let fits = end.is_some_and(|end| end <= self.source.len());
-        let count = usize::try_from(n_bytes).ok().filter(|_| fits);
-        let Some(count) = count else {
-            return Err(Error::Truncated {
-                what: "a range".into(),
-                offset,
-                wanted: n_bytes,
-                len: self.source.len(),
-            });
-        };
-        let mut bytes = vec![0; count];
-        self.source.read_at(offset, &mut bytes)?;
-        Ok(Cow::Owned(bytes))
+        read_range(self.source.as_ref(), offset, n_bytes)
     }
 
     /// All elements of a tensor as f32, `shape[0]` fastest.

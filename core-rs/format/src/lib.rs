@@ -1,7 +1,7 @@
 //! Bytes: where a model's weights lie and what they mean. GGUF files are read through a [`Source`] and
-//! written by a [`Writer`]; [`DType`] is the table of tensor types; [`quant`] decodes and encodes them
-//! in plain code, which is the oracle for every faster kernel; [`quantize`] turns one file into
-//! another.
+//! written by a [`Writer`]; [`safetensors`] reads the other format that models come in. [`DType`] is
+//! the table of tensor types; [`quant`] decodes and encodes them in plain code, which is the oracle for
+//! every faster kernel; [`quantize`] turns one file into another.
 
 mod bytes;
 mod byteswap;
@@ -15,6 +15,7 @@ mod new_file;
 mod parts;
 pub mod quant;
 pub mod quantize;
+pub mod safetensors;
 mod source;
 mod split;
 mod value;

@@ -9,6 +9,7 @@
 //! slice held while the file shrinks. Writers that replace files by rename, as [`crate::Writer`] does,
 //! are always safe, since the map keeps the old file; Windows refuses to shorten a mapped file.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,27 @@ pub(crate) fn check_range(offset: u64, wanted: usize, len: u64) -> Result<()> {
             len,
         }),
     }
+}
+
+/// Any range of a source: borrowed where it lies in memory, else read.
+pub(crate) fn read_range(source: &dyn Source, offset: u64, n_bytes: u64) -> Result<Cow<'_, [u8]>> {
+    if let Some(bytes) = source.slice(offset, n_bytes) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let end = offset.checked_add(n_bytes);
+    let fits = end.is_some_and(|end| end <= source.len());
+    let count = usize::try_from(n_bytes).ok().filter(|_| fits);
+    let Some(count) = count else {
+        return Err(Error::Truncated {
+            what: "a range".into(),
+            offset,
+            wanted: n_bytes,
+            len: source.len(),
+        });
+    };
+    let mut bytes = vec![0; count];
+    source.read_at(offset, &mut bytes)?;
+    Ok(Cow::Owned(bytes))
 }
 
 fn sub_slice(bytes: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
