@@ -37,7 +37,7 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
             // The last run ends with the block, after four digits.
             for out in out[first..].chunks_exact_mut(n_bytes).take(N_DIGITS) {
                 for (x, rest) in out.iter_mut().zip(&mut rests) {
-                    let digit = (u16::from(*rest) * 3 >> 8) as i8;
+                    let digit = ((u16::from(*rest) * 3) >> 8) as i8;
                     *x = d * f32::from(digit - 1);
                     *rest = rest.wrapping_mul(3);
                 }
