@@ -8,6 +8,7 @@ use crate::vocab::{SpecialIds, TokenType, Vocab, VocabData};
 use crate::{Error, Result};
 
 mod bpe;
+mod marked;
 mod merge;
 mod special;
 pub mod split;
@@ -36,7 +37,7 @@ enum Algorithm {
 }
 
 /// `tokenizer.ggml.model` names there are.
-const MODELS: &[&str] = &["llama", "gpt2"];
+const MODELS: &[&str] = &["llama", "gpt2", "gemma4", "whitespace"];
 
 /// How to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,10 @@ impl Tokenizer {
     /// An unknown model or pre-tokenizer name (the error lists the known ones), lists of unequal
     /// length, ids out of range, merges without a space, bytes that no token can write.
     pub fn new(mut data: VocabData) -> Result<Self> {
-        let (model, pre) = (data.model.clone(), data.pre.clone());
+        let (model, mut pre) = (data.model.clone(), data.pre.take());
+        if model == "gemma4" {
+            pre = Some(model.clone());
+        }
         let (add_bos, add_eos) = (data.add_bos, data.add_eos);
         let add_space_prefix = data.add_space_prefix;
         let merges = std::mem::take(&mut data.merges);
@@ -87,11 +91,11 @@ impl Tokenizer {
         let algorithm = if is_spm {
             Algorithm::Spm(spm::Spm::new(&vocab)?)
         } else {
-            Algorithm::Bpe(bpe::Bpe::new(&vocab, merges, pre.as_deref())?)
+            Algorithm::Bpe(bpe::Bpe::new(&vocab, merges, pre.as_deref(), false)?)
         };
         let default_bos = match &algorithm {
             Algorithm::Spm(_) => true,
-            Algorithm::Bpe(bpe) => bpe.adds_bos(),
+            Algorithm::Bpe(bpe) => bpe.pre().add_bos,
         };
         Ok(Self {
             special: special::SpecialTexts::new(&vocab),

@@ -1,36 +1,43 @@
-//! Unicode's general categories, for the pre-tokenizers. They are stored as runs (7 KB, made by
-//! `tests/golden/make_unicode.py`) and spread out on first use into pages of 128 code points, equal
-//! pages shared.
+//! Unicode's general categories, for the pre-tokenizers and normalizers. They are stored as runs
+//! (7 KB, made by `tests/golden/make_unicode.py`) and spread out on first use into pages of 128 code
+//! points, equal pages shared.
 
 use std::sync::OnceLock;
 
-/// The major class of a general category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Category {
-    Letter,
-    Mark,
-    Number,
-    Punctuation,
-    Symbol,
-    Separator,
-    Other,
-}
+/// A set of major classes; each character belongs to exactly one.
+pub(crate) type Class = u8;
 
-/// The major class of each category, in the order of `CATEGORIES` in `make_unicode.py`:
-/// Lu Ll Lt Lm Lo, Mn Mc Me, Nd Nl No, Pc Pd Ps Pe Pi Pf Po, Sm Sc Sk So, Zs Zl Zp, Cc Cf Cs Co Cn.
-const MAJOR: [Category; 30] = {
-    use Category::*;
+/// `\p{L}`
+pub(crate) const LETTER: Class = 1;
+/// `\p{M}`
+pub(crate) const MARK: Class = 2;
+/// `\p{N}`
+pub(crate) const NUMBER: Class = 4;
+/// `\s`: `\p{Z}`, the controls from tab to carriage return, and U+0085.
+pub(crate) const SPACE: Class = 8;
+/// `\p{P}`
+pub(crate) const PUNCTUATION: Class = 16;
+/// `\p{S}`
+pub(crate) const SYMBOL: Class = 32;
+/// Cc (but for blanks), Cf, Cs and Co.
+pub(crate) const CONTROL: Class = 64;
+/// Cn
+pub(crate) const UNASSIGNED: Class = 128;
+
+/// The class of each category, in the order of `CATEGORIES` in `make_unicode.py`:
+/// Lu Ll Lt Lm Lo, Mn Mc Me, Nd Nl No, Pc Pd Ps Pe Pi Pf Po, Sm Sc Sk So, Zs Zl Zp, Cc Cf Cs Co, Cn.
+const CLASS: [Class; 30] = {
     let counts = [
-        (Letter, 5),
-        (Mark, 3),
-        (Number, 3),
-        (Punctuation, 7),
-        (Symbol, 4),
-        (Separator, 3),
-        (Other, 5),
+        (LETTER, 5),
+        (MARK, 3),
+        (NUMBER, 3),
+        (PUNCTUATION, 7),
+        (SYMBOL, 4),
+        (SPACE, 3),
+        (CONTROL, 4),
+        (UNASSIGNED, 1),
     ];
-    let mut table = [Other; 30];
+    let mut table = [0; 30];
     let (mut i, mut at) = (0, 0);
     while i < counts.len() {
         let end = at + counts[i].1;
@@ -43,13 +50,21 @@ const MAJOR: [Category; 30] = {
     table
 };
 
+/// Index of Zs in `CATEGORIES`.
+const BLANK: u8 = 22;
+
 static RUNS: &[u8] = include_bytes!("unicode/categories.bin");
 
 /// The class of `c`.
-pub(crate) fn category(c: char) -> Category {
+pub(crate) fn class(c: char) -> Class {
+    CLASS[category(c) as usize]
+}
+
+/// Index into `CATEGORIES`; for blanks that are controls, that of Zs.
+fn category(c: char) -> u8 {
     let c = u32::from(c) as usize;
     let pages = pages();
-    MAJOR[pages.data[pages.index[c / PAGE] as usize][c % PAGE] as usize]
+    pages.data[pages.index[c / PAGE] as usize][c % PAGE]
 }
 
 const PAGE: usize = 128;
@@ -64,7 +79,11 @@ fn pages() -> &'static Pages {
     PAGES.get_or_init(|| {
         let mut seen = std::collections::HashMap::new();
         let (mut index, mut data) = (Vec::new(), Vec::new());
-        for page in spread(RUNS).chunks_exact(PAGE) {
+        let mut categories = spread(RUNS);
+        for c in (0x09..=0x0D).chain([0x85]) {
+            categories[c] = BLANK;
+        }
+        for page in categories.chunks_exact(PAGE) {
             let page: [u8; PAGE] = page.try_into().expect("chunks of PAGE");
             index.push(*seen.entry(page).or_insert_with(|| {
                 data.push(page);
@@ -102,27 +121,33 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_the_standard_library_are_numbers_here() {
+    fn numbers_and_blanks_of_the_standard_library_are_so_here() {
         // The table may know a later Unicode than the standard library, never an earlier one.
-        for c in ('\0'..=char::MAX).filter(|c| c.is_numeric()) {
-            assert_eq!(category(c), Category::Number, "U+{:04X}", u32::from(c));
+        for c in '\0'..=char::MAX {
+            let code = u32::from(c);
+            assert!(
+                !c.is_numeric() || class(c) == NUMBER,
+                "U+{code:04X} is a number"
+            );
+            assert_eq!(class(c) == SPACE, c.is_whitespace(), "U+{code:04X}");
         }
     }
 
     #[test]
     fn samples_of_each_class() {
-        for (c, class) in [
-            ('ß', Category::Letter),
-            ('中', Category::Letter),
-            ('\u{301}', Category::Mark),
-            ('½', Category::Number),
-            ('、', Category::Punctuation),
-            ('€', Category::Symbol),
-            ('\u{3000}', Category::Separator),
-            ('\u{200D}', Category::Other),
-            ('\u{10FFFF}', Category::Other),
+        for (c, expected) in [
+            ('ß', LETTER),
+            ('中', LETTER),
+            ('\u{301}', MARK),
+            ('½', NUMBER),
+            ('、', PUNCTUATION),
+            ('€', SYMBOL),
+            ('\u{3000}', SPACE),
+            ('\u{85}', SPACE),
+            ('\u{200D}', CONTROL),
+            ('\u{10FFFF}', UNASSIGNED),
         ] {
-            assert_eq!(category(c), class, "{c:?}");
+            assert_eq!(class(c), expected, "{c:?}");
         }
     }
 }

@@ -52,6 +52,16 @@ fn gpt_2_cases_hold() {
     all_cases_hold("gpt-2");
 }
 
+#[test]
+fn deepseek_coder_cases_hold() {
+    all_cases_hold("deepseek-coder");
+}
+
+#[test]
+fn starcoder_cases_hold() {
+    all_cases_hold("starcoder");
+}
+
 fn decoded(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<u8> {
     tokenizer.decode(tokens, DecodeOptions::default())
 }

@@ -5,13 +5,11 @@
 //! Departure: where no token has `▁` after another character (Llama 2, Phi-3, Mistral, …), no merge
 //! can cross the start of a word, so words are tokenized one by one, with the same result.
 
+use super::marked::{MARK, byte_token, char_len, decoded, mark};
 use super::merge::{Chain, Merge};
 use super::whole::WholeTokens;
-use crate::vocab::{TokenType, Vocab};
+use crate::vocab::Vocab;
 use crate::{Error, Result};
-
-/// The mark for a blank: U+2581.
-const MARK: &[u8] = "▁".as_bytes();
 
 /// An id for characters that have no token.
 const NO_TOKEN: u32 = u32::MAX;
@@ -29,7 +27,7 @@ pub(super) struct Spm {
 impl Spm {
     pub(super) fn new(vocab: &Vocab) -> Result<Self> {
         Ok(Self {
-            bytes: (0..vocab.tokens.len()).map(|i| decoded(vocab, i)).collect(),
+            bytes: decoded(vocab),
             byte_tokens: byte_tokens(vocab)?,
             max_token_len: vocab.tokens.iter().map(Vec::len).max().unwrap_or(0),
             words_are_apart: !vocab.tokens.iter().any(|t| has_inner_mark(t)),
@@ -43,17 +41,7 @@ impl Spm {
 
     /// Appends the tokens of `text`, with a blank before it if `space`.
     pub(super) fn encode(&self, vocab: &Vocab, text: &[u8], space: bool, out: &mut Vec<u32>) {
-        let mut marked = Vec::with_capacity(text.len() + text.len() / 2 + 3);
-        if space {
-            marked.extend_from_slice(MARK);
-        }
-        for &b in text {
-            if b == b' ' {
-                marked.extend_from_slice(MARK)
-            } else {
-                marked.push(b)
-            }
-        }
+        let marked = mark(text, space);
         let mut chain = Chain::default();
         let mut rest = marked.as_slice();
         while !rest.is_empty() {
@@ -125,16 +113,6 @@ fn has_inner_mark(mut text: &[u8]) -> bool {
     text.windows(MARK.len()).any(|w| w == MARK)
 }
 
-/// Length of a UTF-8 character by its first byte; 1 for a byte that cannot start one.
-fn char_len(first: u8) -> usize {
-    match first {
-        0xC0..=0xDF => 2,
-        0xE0..=0xEF => 3,
-        0xF0..=0xFF => 4,
-        _ => 1,
-    }
-}
-
 /// A number that is lower the higher the score is.
 fn descending(score: f32) -> u32 {
     let bits = (score + 0.0).to_bits(); // + 0.0: -0 is 0
@@ -145,38 +123,10 @@ fn descending(score: f32) -> u32 {
     }
 }
 
-fn decoded(vocab: &Vocab, i: usize) -> Vec<u8> {
-    let text = &vocab.tokens[i];
-    match vocab.types[i] {
-        TokenType::Byte => byte_value(text).map_or_else(|| text.clone(), |b| vec![b]),
-        TokenType::Normal => unmark(text),
-        _ => Vec::new(), // written as their text, or not at all
-    }
-}
-
-fn unmark(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let mark = text[at..].starts_with(MARK);
-        out.push(if mark { b' ' } else { text[at] });
-        at += if mark { MARK.len() } else { 1 };
-    }
-    out
-}
-
-/// The byte that `<0x41>` stands for.
-fn byte_value(text: &[u8]) -> Option<u8> {
-    let hex = text.strip_prefix(b"<0x")?.strip_suffix(b">")?;
-    let hex = std::str::from_utf8(hex).ok().filter(|h| h.len() == 2)?;
-    u8::from_str_radix(hex, 16).ok()
-}
-
 /// The token for each byte: `<0xNN>`, else the token that is this byte, else the unknown token.
 fn byte_tokens(vocab: &Vocab) -> Result<Vec<u32>> {
     let find = |b: u8| {
-        vocab
-            .id(format!("<0x{b:02X}>").as_bytes())
+        byte_token(vocab, b)
             .or_else(|| vocab.id(&[b]))
             .or(vocab.special.unk)
     };

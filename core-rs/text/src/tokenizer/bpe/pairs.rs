@@ -1,6 +1,7 @@
 //! The list of merges as a table from pairs of symbols.
 
 use super::alphabet;
+use crate::tokenizer::split::Alphabet;
 use crate::vocab::{ByteTable, mix};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -26,12 +27,14 @@ impl Symbols {
         tokens.get(text, &self.texts)
     }
 
+    pub(super) fn find(&self, text: &[u8], tokens: &ByteTable) -> Option<u32> {
+        self.find_token(text, tokens)
+            .or_else(|| self.extra.get(text).copied())
+    }
+
     /// The symbol of `text`, a new one if need be.
     pub(super) fn intern(&mut self, text: &[u8], tokens: &ByteTable) -> u32 {
-        if let Some(id) = self.find_token(text, tokens) {
-            return id;
-        }
-        if let Some(&id) = self.extra.get(text) {
+        if let Some(id) = self.find(text, tokens) {
             return id;
         }
         let id = self.texts.len() as u32;
@@ -67,9 +70,11 @@ const EMPTY: Slot = Slot {
 const MAX_MERGES: usize = 1 << 23;
 
 impl PairTable {
-    /// Of a pair listed twice the first rank holds.
+    /// Of a pair listed twice the first rank holds. Merges that no word can come to (an empty
+    /// side, characters outside the alphabet) are left out, as llama.cpp never makes them.
     pub(super) fn new(
         merges: &[Vec<u8>],
+        alphabet: Alphabet,
         symbols: &mut Symbols,
         tokens: &ByteTable,
     ) -> Result<Self> {
@@ -86,11 +91,16 @@ impl PairTable {
         };
         let mut joined = Vec::new();
         for (rank, merge) in merges.iter().enumerate() {
-            let n_left = join(merge, &mut joined).ok_or_else(|| {
+            let space = space(merge).ok_or_else(|| {
                 let text = String::from_utf8_lossy(merge).into_owned();
-                let expected = "two texts in GPT-2's alphabet with one space between";
-                wrong(format!("{text:?} at {rank}"), expected)
+                wrong(
+                    format!("{text:?} at {rank}"),
+                    "two texts with one space between",
+                )
             })?;
+            let Some(n_left) = join(merge, space, alphabet, &mut joined) else {
+                continue;
+            };
             let slot = Slot {
                 left: symbols.intern(&joined[..n_left], tokens),
                 right: symbols.intern(&joined[n_left..], tokens),
@@ -129,15 +139,24 @@ impl PairTable {
     }
 }
 
-/// Writes the two texts of a merge into `joined` as bytes, and tells the length of the left one.
-/// The space sought is not the first byte, as in llama.cpp.
-fn join(merge: &[u8], joined: &mut Vec<u8>) -> Option<usize> {
-    let space = 1 + merge.get(1..)?.iter().position(|&b| b == b' ')?;
+/// Place of the space between the two texts; not the first byte, as in llama.cpp.
+fn space(merge: &[u8]) -> Option<usize> {
+    Some(1 + merge.get(1..)?.iter().position(|&b| b == b' ')?)
+}
+
+/// Writes the two texts of a merge into `joined` as words have them, and tells the length of the
+/// left one.
+fn join(merge: &[u8], space: usize, alphabet: Alphabet, joined: &mut Vec<u8>) -> Option<usize> {
     joined.clear();
-    alphabet::decode_into(&merge[..space], joined)?;
-    let n_left = joined.len();
-    alphabet::decode_into(&merge[space + 1..], joined)?;
-    (joined.len() > n_left).then_some(n_left)
+    let mut append = |text: &[u8]| match alphabet {
+        Alphabet::Bytes => alphabet::decode_into(text, joined).map(|()| joined.len()),
+        _ => {
+            joined.extend_from_slice(text);
+            Some(joined.len())
+        }
+    };
+    let n_left = append(&merge[..space])?;
+    (append(&merge[space + 1..])? > n_left).then_some(n_left)
 }
 
 fn wrong(value: String, expected: &str) -> Error {

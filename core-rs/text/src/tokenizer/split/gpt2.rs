@@ -1,7 +1,7 @@
 //! GPT-2:
 //! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-use super::cursor::{Class, char_at, class_at, run};
+use super::cursor::{END, LETTER, NUMBER, REST, SPACE, class_at, run};
 
 /// End of the piece that starts at `start`.
 pub(super) fn next(text: &str, start: usize) -> usize {
@@ -15,14 +15,15 @@ pub(super) fn next(text: &str, start: usize) -> usize {
     }
     let after_blank = start + usize::from(rest[0] == b' ');
     match class_at(text, after_blank) {
-        (Class::Space | Class::End, _) => blanks(text, start),
-        (class, after) => run(text, after, class),
+        (SPACE | END, _) => blanks(text, start),
+        (class @ (LETTER | NUMBER), after) => run(text, after, class),
+        (_, after) => run(text, after, REST),
     }
 }
 
 /// `\s+(?!\S)|\s+`: all blanks; but the last of several is left to the word that follows.
 pub(super) fn blanks(text: &str, start: usize) -> usize {
-    let end = run(text, start, Class::Space);
+    let end = run(text, start, SPACE);
     if end == text.len() {
         return end;
     }
@@ -40,6 +41,5 @@ fn last_char(text: &str, start: usize, end: usize) -> usize {
     while at > start && !text.is_char_boundary(at) {
         at -= 1;
     }
-    debug_assert!(char_at(text, at).is_whitespace());
     at
 }

@@ -1,18 +1,37 @@
-//! A stage that cuts out runs of punctuation: `[\p{P}\$\+<=>\^~\|]+`.
+//! Stages that cut out punctuation and what keyboards have beside it.
 
-use super::cursor::char_at;
-use crate::unicode::{self, Category};
+use super::cursor::{PUNCTUATION, char_at, isolate, run_of};
+use crate::unicode;
 
-/// A run of punctuation, or all up to the next one.
-pub(super) fn next(text: &str, start: usize) -> usize {
-    let first = is_mark(char_at(text, start));
-    let change = text[start..]
-        .char_indices()
-        .find(|&(_, c)| is_mark(c) != first);
-    change.map_or(text.len(), |(n, _)| start + n)
+/// `[\p{P}\$\+<=>\^~\|]+`
+pub(super) fn runs(text: &str, start: usize) -> usize {
+    cut(text, start, |c| is_punctuation(c) || is_listed(c))
 }
 
-fn is_mark(c: char) -> bool {
+/// Falcon: ``[\p{P}\$\+<=>\^~\|`]+``
+pub(super) fn falcon(text: &str, start: usize) -> usize {
+    cut(text, start, |c| {
+        is_punctuation(c) || is_listed(c) || c == '`'
+    })
+}
+
+/// DeepSeek Coder: `\s?\p{P}+`
+pub(super) fn after_blank(text: &str, start: usize) -> usize {
+    isolate(text, start, |text, at| {
+        super::letters::with_blank(text, at, PUNCTUATION)
+    })
+}
+
+fn is_punctuation(c: char) -> bool {
+    unicode::class(c) == PUNCTUATION
+}
+
+fn is_listed(c: char) -> bool {
     matches!(c, '$' | '+' | '<' | '=' | '>' | '^' | '~' | '|')
-        || unicode::category(c) == Category::Punctuation
+}
+
+/// A run of characters that `is` accepts, or all up to the next.
+fn cut(text: &str, start: usize, is: impl Fn(char) -> bool) -> usize {
+    let first = is(char_at(text, start));
+    run_of(text, start, |c| is(c) == first)
 }
