@@ -216,6 +216,20 @@ fn endless_output_is_stopped() {
 }
 
 #[test]
+fn replacements_that_square_a_text_are_stopped() {
+    for replaced in ["s|replace('x', s)", "s.replace('x', s)"] {
+        let template = format!("{{% set s = 'x' * 100000 %}}{{% set t = {replaced} %}}");
+        let error = render(&template, &json!({"messages": []})).expect_err("too large");
+        assert!(error.to_string().contains("bytes"), "{error}");
+    }
+    let template = "{{ 'aaa'.replace('a', 'b', 2) }}{{ 'aaa'|replace('a', 'c') }}";
+    assert_eq!(
+        render(template, &json!({"messages": []})).expect("renders"),
+        "bbaccc"
+    );
+}
+
+#[test]
 fn generation_marks_are_passed_over() {
     let template = "{% for m in messages %}\n{%- generation %}\n{{ m.content }}!\n{% endgeneration -%}\n{% endfor %}";
     let plain = template

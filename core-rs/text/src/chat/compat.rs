@@ -1,7 +1,7 @@
 //! What templates expect beyond minijinja: the functions `transformers` adds, filters and tests of
 //! jinja2 that it lacks, and methods of Python's types.
 
-use super::{NOW, date, json};
+use super::{NOW, date, filters, json};
 use minijinja::value::{ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
@@ -27,6 +27,12 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
             ValueKind::String,
             "rsplit" | "removeprefix" | "removesuffix" | "partition" | "rpartition",
         ) => string_method(value.as_str().unwrap_or_default(), name, args),
+        (ValueKind::String, "replace") => {
+            let (from, to, count): (&str, &str, Option<i64>) = from_args(args)?;
+            let count = count.and_then(|n| usize::try_from(n).ok()); // below 0: all
+            let text = value.as_str().unwrap_or_default();
+            filters::replace(text, from, to, count).map(Value::from)
+        }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
     }
 }

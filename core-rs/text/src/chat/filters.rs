@@ -10,6 +10,12 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("wordcount", |v: &Value| text(v).split_whitespace().count());
     environment.add_filter("sort", sort);
     environment.add_filter("join", join);
+    environment.add_filter(
+        "replace",
+        |v: &Value, from: &Value, to: &Value, count: Option<usize>| {
+            replace(&text(v), &text(from), &text(to), count)
+        },
+    );
     for name in ["length", "count"] {
         environment.add_filter(name, |v: &Value| {
             if v.is_undefined() {
@@ -44,6 +50,19 @@ fn text(value: &Value) -> String {
     } else {
         value.to_string()
     }
+}
+
+/// `text` with the first `count` (or all) of `from` made `to`: refused before it grows too large,
+/// since every replacement may square the length.
+pub(super) fn replace(
+    text: &str,
+    from: &str,
+    to: &str,
+    count: Option<usize>,
+) -> Result<String, Error> {
+    let n = text.matches(from).count().min(count.unwrap_or(usize::MAX));
+    super::check_size(n.saturating_mul(to.len()).saturating_add(text.len()))?;
+    Ok(text.replacen(from, to, n))
 }
 
 /// `indent(width=4, first=false, blank=false)`; `width` may be the text to indent with.
