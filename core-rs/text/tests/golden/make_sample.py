@@ -46,7 +46,13 @@ SAMPLERS = {
 
 PARAMS = {
     "penalties": ["penalty_last_n", "repeat_penalty", "frequency_penalty", "presence_penalty"],
-    "dry": ["dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"],
+    "dry": [
+        "dry_multiplier",
+        "dry_base",
+        "dry_allowed_length",
+        "dry_penalty_last_n",
+        "dry_sequence_breakers",
+    ],
     "top_n_sigma": ["top_n_sigma"],
     "top_k": ["top_k"],
     "typ_p": ["typical_p", "min_keep"],
@@ -139,16 +145,47 @@ def dry_cases(model, vocab, rng):
         ids = sorted(set(history) | set(rng.sample(range(50000), 5)))
         logits = [round(rng.gauss(0, 2) * 64) / 64 for _ in ids]
         for breakers in DRY_BREAKERS:
-            for args in ([0.8, 1.75, 2, 64], [2.0, 1.1, 1, 64], [0.5, 1.0, 0, 9], [0.8, 0.9, 2, 64], [1.0, 4.0, 3, 0]):
+            for args in (
+                [0.8, 1.75, 2, 64],
+                [2.0, 1.1, 1, 64],
+                [0.5, 1.0, 0, 9],
+                [0.8, 0.9, 2, 64],
+                [1.0, 4.0, 3, 0],
+            ):
                 yield run(vocab, "dry", [*args, breakers], ids, logits, history)
 
 
-INFILL_WORDS = [" the", " then", " there", " t", " they", "\n", " cat", " c", " car", "ing", "in", " a", "s", " of", " on"]
+INFILL_WORDS = [
+    " the",
+    " then",
+    " there",
+    " t",
+    " they",
+    "\n",
+    " cat",
+    " c",
+    " car",
+    "ing",
+    "in",
+    " a",
+    "s",
+    " of",
+    " on",
+]
 
 
 def infill_cases(model, vocab, rng):
     words = [model.tokenize(word.encode(), add_bos=False)[0] for word in INFILL_WORDS]
-    for scale, end in [(1.0, -9.0), (3.0, -9.0), (3.0, -30.0), (6.0, -30.0), (6.0, 2.0), (3.0, 5.0), (1.0, None), (9.0, None)]:
+    for scale, end in [
+        (1.0, -9.0),
+        (3.0, -9.0),
+        (3.0, -30.0),
+        (6.0, -30.0),
+        (6.0, 2.0),
+        (3.0, 5.0),
+        (1.0, None),
+        (9.0, None),
+    ]:
         for _ in range(4):
             ids = sorted(set(words) | ({model.token_eos()} if end is not None else set()))
             logits = [round(rng.gauss(0, scale) * 64) / 64 for _ in ids]
