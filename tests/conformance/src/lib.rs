@@ -6,7 +6,8 @@ use puna_cpu::{Cpu, CpuOptions, Isa};
 use puna_format::{DType, Gguf};
 use puna_graph::reference::Reference;
 use puna_graph::{Batch, Executor, Graph, KvDType, Output, Plan, Read, Result, Tensor, WeightId};
-use puna_model::{Arch, Options, lower, tiny};
+use puna_model::block::Decoder;
+use puna_model::{Arch, Hparams, Options, lower, tiny};
 
 pub const N_CELLS: usize = 64;
 
@@ -69,13 +70,35 @@ pub fn upload(exec: &mut dyn Executor, graph: &Graph, gguf: &Gguf) {
     }
 }
 
-/// Runs a batch; its logits, `[n_outputs, n_vocab]`.
-pub fn logits(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
-    exec.run(batch).expect("run");
-    match exec.read(Read::Logits).expect("read") {
-        Some(Output::F32(x)) => x,
-        other => panic!("{}: expected logits, got {other:?}", exec.name()),
+/// The executor that was made; `None` where it said by name what it has no kernels for. The CPU has all.
+pub fn made(name: &str, result: Result<Box<dyn Executor>>) -> Option<Box<dyn Executor>> {
+    match result {
+        Ok(exec) => Some(exec),
+        Err(e) if !name.starts_with("cpu") && e.to_string().contains("no kernels for") => None,
+        Err(e) => panic!("{name}: {e}"),
     }
+}
+
+/// Runs a batch; a row for each output: logits, or the last states of an encoder.
+pub fn rows(exec: &mut dyn Executor, batch: &Batch) -> Vec<f32> {
+    exec.run(batch).expect("run");
+    for what in [Read::Logits, Read::Hidden] {
+        if let Ok(Some(Output::F32(x))) = exec.read(what) {
+            return x;
+        }
+    }
+    panic!("{}: neither logits nor states", exec.name())
+}
+
+/// The tree of an architecture's tiny model.
+pub fn tree(arch: &Arch) -> Decoder {
+    let h = Hparams::read(&model(arch, DType::F32).metadata).expect(arch.name);
+    (arch.tree)(&h).expect(arch.name)
+}
+
+/// Whether a token sees only what is before it, so that a text can be fed in parts.
+pub fn is_causal(arch: &Arch) -> bool {
+    tree(arch).layers.iter().all(|l| l.attention.causal)
 }
 
 /// Normalised mean squared error: `|a - b|² / |b|²`.
