@@ -1,6 +1,7 @@
 """Logits of `Llama.eval` against those that transformers computed (tests/golden/make_logits.py)."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +10,9 @@ import puna
 # Another order of sums in f32; the cache is f32 as well.
 TOLERANCE = 1e-3
 
-CASES = (
-    "gemma2-46-layers gemma2-head-dim gemma2-softcap gemma2-window llama-bias llama-gqa-tied llama-head-dim "
-    "llama-mha llama-rope-linear llama-rope-llama3 llama-rope-yarn"
-).split()
+GOLDEN = Path(__file__).parents[1] / "golden/logits"
+CASES = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))}
+DECODERS = [name for name, case in CASES.items() if "logits" in case]
 
 
 def rows(llm: puna.Llama) -> list[list[float]]:
@@ -28,15 +28,14 @@ def worst(found: list[list[float]], expected: list[list[float]]) -> float:
     return max(abs(a - b) for f, e in zip(found, expected) for a, b in zip(f, e))
 
 
-def test_every_golden_file_is_a_case(golden):
-    assert sorted(path.stem for path in golden.glob("logits/*.json")) == sorted(CASES)
+def test_there_are_golden_files():
+    assert len(DECODERS) >= 8
 
 
 @pytest.mark.parametrize("n_batch", [512, 3], ids=["at-once", "in-threes"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", DECODERS)
 def test_logits_are_those_of_transformers(golden, case, n_batch):
-    expected = json.loads((golden / f"logits/{case}.json").read_text())
-    path = golden / f"logits/{case}.gguf"
+    expected, path = CASES[case], golden / f"logits/{case}.gguf"
     n_ctx = len(expected["tokens"]) + 1
     with puna.Llama(path, logits_all=True, n_ctx=n_ctx, n_batch=n_batch, type_k="f32", type_v="f32") as llm:
         llm.eval(expected["tokens"])
@@ -44,14 +43,14 @@ def test_logits_are_those_of_transformers(golden, case, n_batch):
 
 
 def test_without_logits_all_the_last_row_is_there(golden):
-    expected = json.loads((golden / "logits/llama-mha.json").read_text())
+    expected = CASES["llama-mha"]
     with puna.Llama(golden / "logits/llama-mha.gguf", type_k=0, type_v=0) as llm:
         llm.eval(expected["tokens"])
         assert worst(rows(llm), expected["logits"][-1:]) < TOLERANCE
 
 
 def test_eval_goes_on_where_it_was(golden):
-    expected = json.loads((golden / "logits/llama-mha.json").read_text())
+    expected = CASES["llama-mha"]
     tokens = expected["tokens"]
     with puna.Llama(golden / "logits/llama-mha.gguf", logits_all=True, type_k=0, type_v=0) as llm:
         llm.eval(tokens[:4])
