@@ -2,6 +2,7 @@
 
 mod gemma2;
 mod llama;
+mod qwen2;
 
 use crate::block::Decoder;
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ pub struct Arch {
 }
 
 /// Every architecture, in alphabetical order.
-pub const ARCHS: &[Arch] = &[gemma2::ARCH, llama::ARCH];
+pub const ARCHS: &[Arch] = &[gemma2::ARCH, llama::ARCH, qwen2::ARCH];
 
 /// # Errors
 /// A name that is not in [`ARCHS`]; the message lists those that are.
