@@ -3,6 +3,7 @@
 mod gemma2;
 mod llama;
 mod qwen2;
+mod qwen3;
 
 use crate::block::Decoder;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ pub struct Arch {
 }
 
 /// Every architecture, in alphabetical order.
-pub const ARCHS: &[Arch] = &[gemma2::ARCH, llama::ARCH, qwen2::ARCH];
+pub const ARCHS: &[Arch] = &[gemma2::ARCH, llama::ARCH, qwen2::ARCH, qwen3::ARCH];
 
 /// # Errors
 /// A name that is not in [`ARCHS`]; the message lists those that are.
