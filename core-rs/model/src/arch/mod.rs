@@ -5,7 +5,9 @@ mod llama;
 mod qwen2;
 mod qwen3;
 
-use crate::block::Decoder;
+use puna_graph::{Act, Gating};
+
+use crate::block::{Decoder, Experts, Ffn};
 use crate::error::{Error, Result};
 use crate::hparams::Hparams;
 
@@ -31,4 +33,20 @@ pub fn find(name: &str) -> Result<&'static Arch> {
             name: name.into(),
             known: ARCHS.iter().map(|a| a.name).collect::<Vec<_>>().join(", "),
         })
+}
+
+/// SwiGLU, or where the file counts experts a mixture of them whose chosen weights sum to 1.
+fn experts_or_dense(h: &Hparams, layer: usize) -> Ffn {
+    let Some(e) = h.experts else {
+        return Ffn::default();
+    };
+    Ffn::Experts(Experts {
+        n_expert: e.n_expert,
+        n_used: e.n_used,
+        n_ff: e.n_ff.unwrap_or(h.n_ff[layer]),
+        act: Act::Silu,
+        gating: Gating::Softmax,
+        normalize: true,
+        scale: 1.0,
+    })
 }
