@@ -4,6 +4,7 @@ mod gemma2;
 mod llama;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 
 use puna_graph::{Act, Gating};
 
@@ -21,7 +22,13 @@ pub struct Arch {
 }
 
 /// Every architecture, in alphabetical order.
-pub const ARCHS: &[Arch] = &[gemma2::ARCH, llama::ARCH, qwen2::ARCH, qwen3::ARCH];
+pub const ARCHS: &[Arch] = &[
+    gemma2::ARCH,
+    llama::ARCH,
+    qwen2::ARCH,
+    qwen3::ARCH,
+    qwen3moe::ARCH,
+];
 
 /// # Errors
 /// A name that is not in [`ARCHS`]; the message lists those that are.
