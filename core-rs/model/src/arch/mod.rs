@@ -1,6 +1,7 @@
 //! The architectures, one file each. See `README.md` here for how to add one.
 
 mod gemma2;
+mod gemma3;
 mod llama;
 mod qwen2;
 mod qwen3;
@@ -24,6 +25,7 @@ pub struct Arch {
 /// Every architecture, in alphabetical order.
 pub const ARCHS: &[Arch] = &[
     gemma2::ARCH,
+    gemma3::ARCH,
     llama::ARCH,
     qwen2::ARCH,
     qwen3::ARCH,
