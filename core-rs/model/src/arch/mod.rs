@@ -3,6 +3,7 @@
 mod gemma2;
 mod gemma3;
 mod llama;
+mod phi2;
 mod phi3;
 mod qwen2;
 mod qwen3;
@@ -28,6 +29,7 @@ pub const ARCHS: &[Arch] = &[
     gemma2::ARCH,
     gemma3::ARCH,
     llama::ARCH,
+    phi2::ARCH,
     phi3::ARCH,
     qwen2::ARCH,
     qwen3::ARCH,
