@@ -2,6 +2,7 @@
 
 mod gemma2;
 mod gemma3;
+mod gpt2;
 mod llama;
 mod phi2;
 mod phi3;
@@ -28,6 +29,7 @@ pub struct Arch {
 pub const ARCHS: &[Arch] = &[
     gemma2::ARCH,
     gemma3::ARCH,
+    gpt2::ARCH,
     llama::ARCH,
     phi2::ARCH,
     phi3::ARCH,
