@@ -3,6 +3,7 @@
 mod gemma2;
 mod gemma3;
 mod gpt2;
+mod gptneox;
 mod llama;
 mod phi2;
 mod phi3;
@@ -30,6 +31,7 @@ pub const ARCHS: &[Arch] = &[
     gemma2::ARCH,
     gemma3::ARCH,
     gpt2::ARCH,
+    gptneox::ARCH,
     llama::ARCH,
     phi2::ARCH,
     phi3::ARCH,
