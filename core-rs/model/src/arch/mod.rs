@@ -1,5 +1,6 @@
 //! The architectures, one file each. See `README.md` here for how to add one.
 
+mod falcon;
 mod gemma2;
 mod gemma3;
 mod gpt2;
@@ -28,6 +29,7 @@ pub struct Arch {
 
 /// Every architecture, in alphabetical order.
 pub const ARCHS: &[Arch] = &[
+    falcon::ARCH,
     gemma2::ARCH,
     gemma3::ARCH,
     gpt2::ARCH,
