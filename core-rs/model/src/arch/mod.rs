@@ -11,6 +11,7 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3moe;
+mod starcoder2;
 
 use puna_graph::{Act, Gating};
 
@@ -40,6 +41,7 @@ pub const ARCHS: &[Arch] = &[
     qwen2::ARCH,
     qwen3::ARCH,
     qwen3moe::ARCH,
+    starcoder2::ARCH,
 ];
 
 /// # Errors
