@@ -11,6 +11,7 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3moe;
+mod stablelm;
 mod starcoder2;
 
 use puna_graph::{Act, Gating};
@@ -41,6 +42,7 @@ pub const ARCHS: &[Arch] = &[
     qwen2::ARCH,
     qwen3::ARCH,
     qwen3moe::ARCH,
+    stablelm::ARCH,
     starcoder2::ARCH,
 ];
 
