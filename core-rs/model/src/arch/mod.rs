@@ -1,5 +1,6 @@
 //! The architectures, one file each. See `README.md` here for how to add one.
 
+mod baichuan;
 mod falcon;
 mod gemma2;
 mod gemma3;
@@ -31,6 +32,7 @@ pub struct Arch {
 
 /// Every architecture, in alphabetical order.
 pub const ARCHS: &[Arch] = &[
+    baichuan::ARCH,
     falcon::ARCH,
     gemma2::ARCH,
     gemma3::ARCH,
