@@ -1,6 +1,7 @@
 //! The architectures, one file each. See `README.md` here for how to add one.
 
 mod baichuan;
+mod bloom;
 mod falcon;
 mod gemma2;
 mod gemma3;
@@ -33,6 +34,7 @@ pub struct Arch {
 /// Every architecture, in alphabetical order.
 pub const ARCHS: &[Arch] = &[
     baichuan::ARCH,
+    bloom::ARCH,
     falcon::ARCH,
     gemma2::ARCH,
     gemma3::ARCH,
