@@ -2,6 +2,7 @@
 
 mod baichuan;
 mod bloom;
+mod chatglm;
 mod falcon;
 mod gemma2;
 mod gemma3;
@@ -35,6 +36,7 @@ pub struct Arch {
 pub const ARCHS: &[Arch] = &[
     baichuan::ARCH,
     bloom::ARCH,
+    chatglm::ARCH,
     falcon::ARCH,
     gemma2::ARCH,
     gemma3::ARCH,

@@ -1,0 +1,25 @@
+//! ChatGLM 2 and 3, GLM-4 9B: half of each head rotated in neighbouring pairs, gate and up in one
+//! matrix (Team GLM 2024, arXiv 2406.12793).
+
+use puna_graph::{Act, RopeLayout};
+
+use crate::arch::Arch;
+use crate::block::{Attention, Decoder, Ffn, Layer, Position};
+
+pub const ARCH: Arch = Arch {
+    name: "chatglm",
+    tree: |h| {
+        let layer = Layer {
+            attention: Attention {
+                position: Position::Rope(RopeLayout::Norm),
+                ..Attention::default()
+            },
+            ffn: Ffn::Packed(Act::Silu),
+        };
+        Ok(Decoder {
+            layers: vec![layer; h.n_layer],
+            ..Decoder::default()
+        })
+    },
+    tiny: &[("rope.dimension_count", 32.0)],
+};
