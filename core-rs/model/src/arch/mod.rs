@@ -1,6 +1,7 @@
 //! The architectures, one file each. See `README.md` here for how to add one.
 
 mod baichuan;
+mod bert;
 mod bloom;
 mod chatglm;
 mod falcon;
@@ -35,6 +36,7 @@ pub struct Arch {
 /// Every architecture, in alphabetical order.
 pub const ARCHS: &[Arch] = &[
     baichuan::ARCH,
+    bert::ARCH,
     bloom::ARCH,
     chatglm::ARCH,
     falcon::ARCH,
