@@ -10,6 +10,7 @@ mod gemma3;
 mod gpt2;
 mod gptneox;
 mod llama;
+mod nomic_bert;
 mod phi2;
 mod phi3;
 mod qwen2;
@@ -45,6 +46,7 @@ pub const ARCHS: &[Arch] = &[
     gpt2::ARCH,
     gptneox::ARCH,
     llama::ARCH,
+    nomic_bert::ARCH,
     phi2::ARCH,
     phi3::ARCH,
     qwen2::ARCH,
