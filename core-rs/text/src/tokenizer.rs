@@ -1,8 +1,9 @@
 //! Text to token ids and back.
 //!
 //! A text is first cut at special tokens ([`special`]); what is left is tokenized by the algorithm
-//! of the vocabulary: [`spm`] (SentencePiece: merge by score) or [`bpe`] (cut into words by
-//! [`split`], merge by rank). Decoding is the same for both: the bytes of each token, in a row.
+//! of the vocabulary: [`spm`] (SentencePiece: merge by score), [`bpe`] (cut into words by [`split`],
+//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words) or [`rwkv`] (longest tokens of
+//! bytes). Decoding is the same for both: the bytes of each token, in a row.
 
 use crate::vocab::{SpecialIds, TokenType, Vocab, VocabData};
 use crate::{Error, Result};
@@ -10,11 +11,14 @@ use crate::{Error, Result};
 mod bpe;
 mod marked;
 mod merge;
+mod rwkv;
 mod special;
 pub mod split;
 mod spm;
 mod stream;
+mod trie;
 mod whole;
+mod wpm;
 
 pub use split::pre_tokenizer_names;
 pub use stream::{StreamDecoder, Utf8Joiner};
@@ -34,10 +38,12 @@ pub struct Tokenizer {
 enum Algorithm {
     Spm(spm::Spm),
     Bpe(bpe::Bpe),
+    Wpm(wpm::Wpm),
+    Rwkv(rwkv::Rwkv),
 }
 
 /// `tokenizer.ggml.model` names there are.
-const MODELS: &[&str] = &["llama", "gpt2", "gemma4", "whitespace"];
+const MODELS: &[&str] = &["llama", "gpt2", "gemma4", "whitespace", "bert", "rwkv"];
 
 /// How to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,14 +94,16 @@ impl Tokenizer {
         }
         let vocab = Vocab::new(&mut data)?;
         let is_spm = model == "llama";
-        let algorithm = if is_spm {
-            Algorithm::Spm(spm::Spm::new(&vocab)?)
-        } else {
-            Algorithm::Bpe(bpe::Bpe::new(&vocab, merges, pre.as_deref(), false)?)
+        let algorithm = match model.as_str() {
+            "llama" => Algorithm::Spm(spm::Spm::new(&vocab)?),
+            "bert" => Algorithm::Wpm(wpm::Wpm::new(&vocab)),
+            "rwkv" => Algorithm::Rwkv(rwkv::Rwkv::new(&vocab)?),
+            _ => Algorithm::Bpe(bpe::Bpe::new(&vocab, merges, pre.as_deref(), false)?),
         };
         let default_bos = match &algorithm {
-            Algorithm::Spm(_) => true,
+            Algorithm::Spm(_) | Algorithm::Wpm(_) => true,
             Algorithm::Bpe(bpe) => bpe.pre().add_bos,
+            Algorithm::Rwkv(_) => false,
         };
         Ok(Self {
             special: special::SpecialTexts::new(&vocab),
@@ -130,11 +138,15 @@ impl Tokenizer {
                         spm.encode(&self.vocab, text, space, &mut out);
                     }
                     Algorithm::Bpe(bpe) => bpe.encode(text, &mut out),
+                    Algorithm::Wpm(wpm) => wpm.encode(text, special.unk, &mut out),
+                    Algorithm::Rwkv(rwkv) => rwkv.encode(text, special.unk, &mut out),
                 },
             }
             after_special = matches!(fragment, special::Fragment::Token(_));
         }
-        if options.add_special && self.add_eos {
+        if options.add_special && matches!(self.algorithm, Algorithm::Wpm(_)) {
+            out.extend(special.sep);
+        } else if options.add_special && self.add_eos {
             out.extend(special.eos);
         }
         out
@@ -145,7 +157,7 @@ impl Tokenizer {
     /// the vocabulary are left out; [`Self::token_bytes`] reports them.
     pub fn decode(&self, tokens: &[u32], options: DecodeOptions) -> Vec<u8> {
         let mut out = Vec::with_capacity(tokens.len() * 4);
-        let mut at_start = self.add_space_prefix;
+        let mut at_start = self.add_space_prefix || matches!(self.algorithm, Algorithm::Wpm(_));
         for &id in tokens {
             let bytes = self.token_bytes(id, options.special).unwrap_or(&[]);
             let blank = at_start && bytes.first() == Some(&b' ');
@@ -178,6 +190,8 @@ impl Tokenizer {
         Ok(match &self.algorithm {
             Algorithm::Spm(spm) => spm.bytes(token),
             Algorithm::Bpe(bpe) => bpe.bytes(token),
+            Algorithm::Wpm(wpm) => wpm.bytes(token),
+            Algorithm::Rwkv(rwkv) => rwkv.bytes(token),
         })
     }
 

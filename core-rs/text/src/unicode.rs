@@ -4,6 +4,10 @@
 
 use std::sync::OnceLock;
 
+mod bases;
+
+pub(crate) use bases::without_accents;
+
 /// A set of major classes; each character belongs to exactly one.
 pub(crate) type Class = u8;
 
@@ -50,6 +54,8 @@ const CLASS: [Class; 30] = {
     table
 };
 
+/// Index of Mn in `CATEGORIES`.
+const NONSPACING: u8 = 5;
 /// Index of Zs in `CATEGORIES`.
 const BLANK: u8 = 22;
 
@@ -58,6 +64,11 @@ static RUNS: &[u8] = include_bytes!("unicode/categories.bin");
 /// The class of `c`.
 pub(crate) fn class(c: char) -> Class {
     CLASS[category(c) as usize]
+}
+
+/// Whether `c` is an accent that takes no room of its own (Mn).
+fn is_nonspacing(c: char) -> bool {
+    category(c) == NONSPACING
 }
 
 /// Index into `CATEGORIES`; for blanks that are controls, that of Zs.

@@ -14,7 +14,8 @@ pub(crate) use table::{ByteTable, mix};
 /// `tokenizer.ggml.*` of a GGUF file. Everything the file leaves out stays `None` or empty.
 #[derive(Debug, Clone, Default)]
 pub struct VocabData {
-    /// `tokenizer.ggml.model`: `llama` (SPM) or `gpt2` (byte-level BPE).
+    /// `tokenizer.ggml.model`: `llama` (SPM), `gpt2` (byte-level BPE), `gemma4`, `whitespace`
+    /// (BPE over characters), `bert` (WPM) or `rwkv`.
     pub model: String,
     /// `tokenizer.ggml.pre`: name of the pre-tokenizer (BPE only).
     pub pre: Option<String>,
@@ -197,11 +198,13 @@ fn parse_type((i, value): (usize, &i32)) -> Result<TokenType> {
     })
 }
 
-/// The ids stated by the file. Those of an SPM vocabulary have defaults; llama.cpp's defaults for
-/// `gpt2` (Falcon's 11) are left out, because in any other vocabulary 11 is an ordinary token.
+/// The ids stated by the file. Those of SPM and BERT vocabularies have defaults; llama.cpp's defaults
+/// for `gpt2` (Falcon's 11) are left out, because in any other vocabulary 11 is an ordinary token.
 fn special_ids(data: &VocabData, n_vocab: usize) -> Result<SpecialIds> {
-    let spm = data.model == "llama";
-    let default = |id: u32| (spm && (id as usize) < n_vocab).then_some(id);
+    let default_of =
+        |model: &str, id: u32| (data.model == model && (id as usize) < n_vocab).then_some(id);
+    let default = |id: u32| default_of("llama", id);
+    let bert = |id: u32| default_of("bert", id);
     let check = |name: &'static str, id: Option<u32>| match id {
         Some(id) if id as usize >= n_vocab => Err(Error::Vocab {
             name,
@@ -211,11 +214,15 @@ fn special_ids(data: &VocabData, n_vocab: usize) -> Result<SpecialIds> {
         _ => Ok(id),
     };
     Ok(SpecialIds {
-        bos: check("tokenizer.ggml.bos_token_id", data.bos)?.or(default(1)),
+        bos: check("tokenizer.ggml.bos_token_id", data.bos)?
+            .or(default(1))
+            .or(bert(101)),
         eos: check("tokenizer.ggml.eos_token_id", data.eos)?.or(default(2)),
-        unk: check("tokenizer.ggml.unknown_token_id", data.unk)?.or(default(0)),
-        sep: check("tokenizer.ggml.seperator_token_id", data.sep)?,
-        pad: check("tokenizer.ggml.padding_token_id", data.pad)?,
+        unk: check("tokenizer.ggml.unknown_token_id", data.unk)?
+            .or(default(0))
+            .or(bert(100)),
+        sep: check("tokenizer.ggml.seperator_token_id", data.sep)?.or(bert(102)),
+        pad: check("tokenizer.ggml.padding_token_id", data.pad)?.or(bert(0)),
         eot: check("tokenizer.ggml.eot_token_id", data.eot)?,
         eom: check("tokenizer.ggml.eom_token_id", data.eom)?,
     })

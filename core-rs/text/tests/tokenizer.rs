@@ -62,6 +62,51 @@ fn starcoder_cases_hold() {
     all_cases_hold("starcoder");
 }
 
+#[test]
+fn bert_bge_cases_hold() {
+    all_cases_hold("bert-bge");
+}
+
+#[test]
+fn bert_puts_cls_before_and_sep_after() {
+    let Some(tokenizer) = support::vocab("bert-bge") else {
+        return;
+    };
+    let tokens = tokenizer.encode("Hello, wörld!", EncodeOptions::default());
+    assert_eq!(tokens, [101, 7592, 1010, 2088, 999, 102]);
+    assert_eq!(decoded(&tokenizer, &tokens), b"hello , world !");
+    let word = "a".repeat(1 << 20); // no quadratic behaviour
+    assert!(tokenizer.encode(&word, PLAIN).len() > 1000);
+}
+
+#[test]
+fn rwkv_takes_the_longest_token_from_the_left() {
+    let bytes = (0..=255u8).map(|b| format!("\\x{b:02x}"));
+    let words = ["ab", "abcd", "\\n\\n"].map(String::from);
+    let tokenizer = Tokenizer::new(puna_text::VocabData {
+        model: "rwkv".into(),
+        tokens: bytes.chain(words).map(String::into_bytes).collect(),
+        ..puna_text::VocabData::default()
+    });
+    let tokenizer = tokenizer.expect("loads");
+    let text = "abcabcd\n\nä";
+    let tokens = tokenizer.encode(text, PLAIN);
+    assert_eq!(tokens, [256, 99, 257, 258, 0xC3, 0xA4]);
+    assert_eq!(decoded(&tokenizer, &tokens), text.as_bytes());
+}
+
+#[test]
+fn vocabularies_without_cases_give_texts_back() {
+    for name in ["baichuan", "gpt-neox"] {
+        let Some(tokenizer) = support::vocab(name) else {
+            return;
+        };
+        let text = "Hello, wörld! 你好 3.14\n\n\tfn main() {}  😀";
+        let tokens = tokenizer.encode(text, PLAIN);
+        assert_eq!(decoded(&tokenizer, &tokens), text.as_bytes(), "{name}");
+    }
+}
+
 fn decoded(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<u8> {
     tokenizer.decode(tokens, DecodeOptions::default())
 }
