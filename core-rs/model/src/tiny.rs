@@ -111,6 +111,9 @@ fn metadata(arch: &Arch) -> Metadata {
         };
         m.set(&format!("{}.{key}", arch.name), value);
     }
+    if arch.tiny.contains(&("attention.causal", 0.0)) {
+        m.set("tokenizer.ggml.token_type_count", Value::U32(2));
+    }
     let mut tokens = Strings::new();
     let mut types = vec![2, 3, 3];
     for t in ["<unk>", "<s>", "</s>"] {

@@ -48,7 +48,9 @@ pub struct Attention {
     pub scale: Option<f32>,
     pub softcap: Option<f32>,
     pub window: Option<u32>,
-    /// Whether a token sees only what is before it; false in encoders.
+    /// Whether a token sees only what is before it; false in encoders, and in any model whose file
+    /// says so. A file can make an encoder of
+    /// any architecture (`attention.causal`).
     pub causal: bool,
 }
 
@@ -83,7 +85,7 @@ impl Attention {
                 .unwrap_or(1.0 / (dim_k as f32).sqrt()),
             softcap: self.softcap,
             mask: Mask {
-                causal: self.causal,
+                causal: self.causal && h.causal,
                 window: self.window,
             },
             alibi: match self.position {
