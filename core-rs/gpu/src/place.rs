@@ -157,7 +157,7 @@ impl Placer<'_> {
         if size <= most {
             return Ok(());
         }
-        Err(Error::Unsupported {
+        Err(Error::Memory {
             executor: "gpu".into(),
             message: format!(
                 "{name} needs {size} bytes in one piece, expected at most {most} on this device; \

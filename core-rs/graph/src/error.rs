@@ -12,9 +12,12 @@ pub enum Error {
     /// A weight was uploaded twice, never, or with another shape than the plan says.
     #[error("weight {name}: {message}")]
     Weight { name: String, message: String },
-    /// An executor cannot do what the plan asks (an op, a tensor type, too little memory).
+    /// An executor cannot do what the plan asks (an op, a tensor type).
     #[error("{executor}: {message}")]
     Unsupported { executor: String, message: String },
+    /// An executor has too little memory, at all or in one piece.
+    #[error("{executor}: {message}")]
+    Memory { executor: String, message: String },
     /// The device behind an executor failed or was lost.
     #[error("{executor}: device error: {message}")]
     Device { executor: String, message: String },

@@ -137,6 +137,7 @@ fn graph(error: Graph, message: String) -> PyErr {
     match error {
         Graph::Cancelled => python::Cancelled::new_err(message),
         Graph::Device { .. } => python::DeviceError::new_err(message),
+        Graph::Memory { .. } => python::OutOfMemory::new_err(message),
         Graph::Unsupported { .. } => python::UnsupportedError::new_err(message),
         Graph::Format(e) => format(e, message),
         _ => python::ModelError::new_err(message),

@@ -113,7 +113,7 @@ fn info(adapter: &wgpu::Adapter) -> DeviceInfo {
 fn choose(selector: Option<&str>) -> Result<wgpu::Adapter> {
     let mut all = adapters();
     let none = |message: String| {
-        Err(Error::Unsupported {
+        Err(Error::Device {
             executor: "gpu".into(),
             message,
         })
@@ -240,7 +240,7 @@ fn check_limits(info: &DeviceInfo, limits: &wgpu::Limits) -> Result<()> {
     ];
     for (what, has, needed) in needs {
         if has < needed {
-            return Err(Error::Unsupported {
+            return Err(Error::Device {
                 executor: "gpu".into(),
                 message: format!("{}: {has} {what}, expected at least {needed}", info.name),
             });

@@ -80,7 +80,7 @@ impl NativeHost {
             block_on(memory.pop()),
         ];
         match errors.into_iter().flatten().next() {
-            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::Unsupported {
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::Memory {
                 executor: "gpu".into(),
                 message: format!("{}: out of memory for {what}", self.context.info.name),
             }),
