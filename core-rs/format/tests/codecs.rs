@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use puna_format::quant::{decode_row, encode_row};
+use puna_format::quantize::FileType;
 use puna_format::{DType, Error};
 
 fn golden(name: &str) -> Vec<u8> {
@@ -181,4 +182,17 @@ fn the_table_of_types_is_consistent() {
     }
     assert_eq!(DType::from_id(4), None);
     assert_eq!(DType::from_id(43), None);
+}
+
+#[test]
+fn file_types_that_cannot_be_made_say_why() {
+    let refused: Vec<&str> = FileType::all()
+        .filter(|t| t.check().is_err())
+        .map(FileType::name)
+        .collect();
+    let expected = "IQ2_XXS IQ2_XS IQ3_XS IQ3_XXS IQ1_S IQ3_S IQ3_M IQ2_S IQ2_M IQ1_M";
+    assert_eq!(refused.join(" "), expected);
+    let text = FileType::IQ2_M.check().unwrap_err().to_string();
+    assert!(text.starts_with("file type is IQ2_M, expected one of F32, F16, Q4_0"));
+    assert!(text.ends_with("(IQ2_S needs an importance matrix, which is not supported)"));
 }

@@ -2,7 +2,8 @@
 //! the default type; `mixture.rs` says which do not. Ids are llama.cpp's
 //! (`research/llamacpp.md` 2.2).
 
-use crate::DType;
+use crate::error::{Error, Result};
+use crate::{DType, quant};
 
 macro_rules! file_types {
     ($($name:ident = $id:literal, $dtype:ident;)*) => {
@@ -61,6 +62,16 @@ const ALIASES: &[(&str, FileType)] = &[
     ("Q5_K", FileType::Q5_K_M),
 ];
 
+/// Without an importance matrix these types are of no use: too few patterns for too many weights.
+const NEED_IMATRIX: &[DType] = &[
+    DType::IQ1_S,
+    DType::IQ1_M,
+    DType::IQ2_XXS,
+    DType::IQ2_XS,
+    DType::IQ2_S,
+    DType::IQ3_XXS,
+];
+
 impl FileType {
     fn row(self) -> &'static (FileType, &'static str, u32, DType) {
         &TABLE[self as usize]
@@ -90,6 +101,22 @@ impl FileType {
         let mut all = names.chain(ALIASES.iter().copied());
         let found = all.find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, file_type)| file_type)
+    }
+
+    /// Whether files of this type can be made. Error: they cannot, and why, and which can.
+    pub fn check(self) -> Result<()> {
+        let dtype = self.default_dtype();
+        if quant::check_encode(dtype).is_ok() {
+            return Ok(());
+        }
+        let why = match NEED_IMATRIX.contains(&dtype) {
+            true => "needs an importance matrix, which is not supported",
+            false => "has no encoder",
+        };
+        let can = Self::all().filter(|t| t.default_dtype().can_encode());
+        let names: Vec<&str> = can.map(Self::name).collect();
+        let expected = format!("one of {} ({dtype} {why})", names.join(", "));
+        Err(Error::invalid("file type", self.name(), expected))
     }
 
     /// Every file type, in the order of ids.

@@ -80,9 +80,11 @@ pub struct Progress<'a> {
     pub total: usize,
 }
 
-/// Decides every tensor's type without touching data. Errors: a type that cannot be decoded or encoded,
-/// or a tensor that is quantized already where that is not allowed.
+/// Decides every tensor's type without touching data. Errors: a file type that cannot be made (see
+/// [`FileType::check`]), a type that cannot be decoded or encoded, or a tensor that is quantized already
+/// where that is not allowed.
 pub fn plan(src: &Gguf, options: &Options) -> Result<Vec<Step>> {
+    options.file_type.check()?;
     let model = mixture::Model::new(src, options.file_type)?;
     let ranks = ranks(src, &model);
     let step = |tensor: &TensorInfo| {
