@@ -20,9 +20,7 @@ import regex
 BLANKS_END = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTRACTION = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-LLAMA3 = (
-    CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + BLANKS_END
-)
+LLAMA3 = CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + BLANKS_END
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 CASED = (  # LL: a letter; as in llama.cpp, one beyond ASCII is both upper and lower case
     r"[^\r\n\p{L}\p{N}]?((?=LL)[^a-z])*((?=LL)[^A-Z])+TAIL|"
@@ -51,9 +49,7 @@ DEEPSEEK_LLM_LETTERS = (
 HAN = r"[\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\U00020000-\U0002A6DF\U0002A700-\U0002EBEF\U0002F800-\U0002FA1F]"
 # Of a run of n numbers, the first n mod 3 (or 3) are a piece with the text before them.
 GROUPS = r"\P{N}*(?:\p{N}{3}|\p{N}{1,2})(?=(?:\p{N}{3})*(?!\p{N}))"
-AFMOE_CJK = (
-    r"[[一-鿿㐀-䶿\u8C48-\uFAFF぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿\u0E80-\u0EFFក-៿က-႟ꩠ-ꩿꧠ-꧿가-\uD7AFᄀ-ᇿ]--\s]+"
-)
+AFMOE_CJK = r"[[一-鿿㐀-䶿\u8C48-\uFAFF぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿\u0E80-\u0EFFក-៿က-႟ꩠ-ꩿꧠ-꧿가-\uD7AFᄀ-ᇿ]--\s]+"
 YOUTU_CJK = r"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + CJK
 BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 NEWLINES = r"[^\n]+|[\n]+"
@@ -70,9 +66,7 @@ STAGES = {
     ],
     "minicpm5": [r"\p{N}{1,3}", LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}+")],
     "qwen2": [QWEN2],
-    "qwen35": [
-        QWEN2.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"\s\p{L}\p{N}", r"\s\p{L}\p{M}\p{N}")
-    ],
+    "qwen35": [QWEN2.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"\s\p{L}\p{N}", r"\s\p{L}\p{M}\p{N}")],
     "seed-coder": [QWEN2.replace(r"[^\s\p{L}\p{N}]+[\r\n]*", r"[^\s\p{L}\p{N}\r\n]+")],
     "bailingmoe": [
         r"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
