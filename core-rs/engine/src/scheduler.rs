@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use puna_graph::{Output, Read};
 
 use crate::error::{Error, Result};
-use crate::request::{Event, Finish, Request, Running};
+use crate::request::{Event, Finish, Request, Running, TokenLogprobs};
 use crate::session::{Item, Session};
 
 pub type RequestId = u64;
@@ -16,6 +16,8 @@ pub struct Scheduler {
     session: Session,
     waiting: VecDeque<(RequestId, Request)>,
     running: Vec<Running>,
+    /// Tokens in the cache for each sequence, kept after a request for the next one's prefix.
+    history: Vec<Vec<u32>>,
     next_id: RequestId,
     step: Option<Step>,
 }
@@ -30,10 +32,12 @@ struct Step {
 
 impl Scheduler {
     pub fn new(session: Session) -> Scheduler {
+        let n = session.n_seq_max();
         Scheduler {
             session,
             waiting: VecDeque::new(),
             running: vec![],
+            history: vec![vec![]; n],
             next_id: 0,
             step: None,
         }
@@ -48,45 +52,28 @@ impl Scheduler {
         self.running.clear();
         self.waiting.clear();
         self.step = None;
+        for seq in 0..self.history.len() {
+            self.history[seq].truncate(self.session.n_past(seq as u32));
+        }
         &mut self.session
     }
 
-    /// A sequence as bytes; see [`Session::save`]. Requests go on.
-    ///
-    /// # Errors
-    /// Those of [`Session::save`].
-    pub fn save(&mut self, seq: u32) -> Result<Option<Vec<u8>>> {
-        self.session.save(seq)
+    /// Tokens of a sequence in the cache.
+    pub fn history(&self, seq: u32) -> &[u32] {
+        &self.history[seq as usize]
     }
 
-    /// Puts a saved sequence where no request works, and answers where.
-    ///
-    /// # Errors
-    /// Those of [`Session::load`]; no sequence that is idle.
-    pub fn load_idle(&mut self, bytes: &[u8]) -> Result<u32> {
-        let seq = self.idle().min_by_key(|&seq| self.session.n_past(seq));
-        let seq = seq.ok_or_else(|| {
-            Error::argument(
-                "sequences",
-                "all at work",
-                "one that is idle; see n_seq_max",
-            )
-        })?;
-        self.session.load(seq, bytes)?;
-        Ok(seq)
+    /// Notes tokens that were evaluated through [`Scheduler::session_mut`].
+    pub fn note(&mut self, seq: u32, tokens: &[u32]) {
+        self.history[seq as usize].extend_from_slice(tokens);
     }
 
     /// Forgets every sequence.
     pub fn reset(&mut self) {
-        let n = self.session.n_seq_max() as u32;
-        let session = self.session_mut();
-        (0..n).for_each(|seq| session.truncate(seq, 0));
-    }
-
-    /// Sequences that no request works on.
-    fn idle(&self) -> impl Iterator<Item = u32> + use<> {
-        let busy: Vec<u32> = self.running.iter().map(|r| r.seq).collect();
-        (0..self.session.n_seq_max() as u32).filter(move |seq| !busy.contains(seq))
+        for seq in 0..self.history.len() {
+            self.session_mut().truncate(seq as u32, 0);
+            self.history[seq].clear();
+        }
     }
 
     /// Queues a request.
@@ -106,11 +93,7 @@ impl Scheduler {
         if let Some(&id) = request.prompt.iter().find(|&&t| t as usize >= n_vocab) {
             return Err(Error::Token { id, n_vocab });
         }
-        if request.prompt_logprobs && !self.session.logits_all() {
-            let expected = "false, or a session with logits_all";
-            return Err(Error::argument("prompt_logprobs", true, expected));
-        }
-        puna_text::Sampler::new(request.sampling.clone(), self.session.tokenizer())?;
+        puna_text::Sampler::new(request.sampling.clone(), n_vocab)?;
         let id = self.next_id;
         self.next_id += 1;
         self.waiting.push_back((id, request));
@@ -208,23 +191,20 @@ impl Scheduler {
     /// Gives waiting requests free sequences, each the one that shares the longest prefix.
     fn admit(&mut self) -> Result<()> {
         while let Some((id, request)) = self.waiting.pop_front() {
+            let busy = |seq: &u32| self.running.iter().any(|r| r.seq == *seq);
             let common = |seq: u32| {
-                let pairs = self.session.history(seq).iter().zip(&request.prompt);
+                let pairs = self.history[seq as usize].iter().zip(&request.prompt);
                 pairs.take_while(|(a, b)| a == b).count()
             };
-            let best = self
-                .idle()
-                .max_by_key(|&s| (common(s), std::cmp::Reverse(s)));
-            let Some(seq) = best else {
+            let free = (0..self.history.len() as u32).filter(|s| !busy(s));
+            let Some(seq) = free.max_by_key(|&s| (common(s), std::cmp::Reverse(s))) else {
                 self.waiting.push_front((id, request));
                 return Ok(());
             };
             // At least the last token is evaluated again: its logits are needed.
-            let n_reused = match request.prompt_logprobs {
-                true => 0,
-                false => common(seq).min(request.prompt.len() - 1),
-            };
+            let n_reused = common(seq).min(request.prompt.len() - 1);
             self.session.truncate(seq, n_reused);
+            self.history[seq as usize].truncate(n_reused);
             let tokenizer = self.session.tokenizer().clone();
             let running = Running::new(id, seq, request, n_reused, &tokenizer)?;
             self.running.push(running);
@@ -256,7 +236,7 @@ impl Scheduler {
                     .map(|(k, &token)| Item {
                         token,
                         seq: r.seq,
-                        output: k + 1 == wanted || r.request.prompt_logprobs,
+                        output: k + 1 == wanted,
                     }),
             );
             i += 1;
@@ -266,10 +246,11 @@ impl Scheduler {
 
     /// Frees cells of sequences no request uses; whether there is room for `n` now.
     fn forget_idle_history(&mut self, room: &mut usize, n: usize) -> bool {
-        for seq in self.idle() {
-            if *room < n {
+        for seq in 0..self.history.len() {
+            if *room < n && self.running.iter().all(|r| r.seq != seq as u32) {
                 let before = self.session.n_free();
-                self.session.truncate(seq, 0);
+                self.session.truncate(seq as u32, 0);
+                self.history[seq].clear();
                 *room += self.session.n_free() - before;
             }
         }
@@ -280,6 +261,7 @@ impl Scheduler {
     fn advance(&mut self, items: &[Item]) -> Vec<RequestId> {
         let mut rows = vec![];
         for item in items {
+            self.history[item.seq as usize].push(item.token);
             if let Some(r) = self.running.iter_mut().find(|r| r.seq == item.seq) {
                 r.pending.pop_front();
                 if item.output {
@@ -290,8 +272,7 @@ impl Scheduler {
         rows
     }
 
-    /// What a row of the output brings to its request: a token chosen, or, for a row within a
-    /// prompt, the log-probability of the prompt's next token.
+    /// Chooses the next token of a request from its row of the output.
     fn choose(&mut self, id: RequestId, row: usize, output: &Output) -> Result<Option<Event>> {
         let n_vocab = self.session.n_vocab();
         let tokenizer = self.session.tokenizer().clone();
@@ -300,13 +281,16 @@ impl Scheduler {
             return Ok(None);
         };
         let running = &mut self.running[at];
-        let event = match output {
-            Output::Ids(ids) => running.accept(ids[row], None, &tokenizer)?,
+        let (token, logprobs) = match output {
+            Output::Ids(ids) => (ids[row], None),
             Output::F32(logits) => {
                 let logits = &logits[row * n_vocab..][..n_vocab];
-                running.choose(logits, &tokenizer)?
+                let token = running.sampler.sample(logits)?;
+                let n_top = running.request.logprobs;
+                (token, n_top.map(|n| logprobs(logits, token, n)))
             }
         };
+        let event = running.accept(token, logprobs, &tokenizer)?;
         if event.finish.is_some() {
             self.running.remove(at);
         }
@@ -315,5 +299,25 @@ impl Scheduler {
 
     fn by_id(&self, id: RequestId) -> Option<&Running> {
         self.running.iter().find(|r| r.id == id)
+    }
+}
+
+/// Log-softmax of one token and of the `n` likeliest.
+fn logprobs(logits: &[f32], token: u32, n: usize) -> TokenLogprobs {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&x| ((x - max) as f64).exp()).sum();
+    let log_sum = max as f64 + sum.ln();
+    let logprob = |id: u32| (logits[id as usize] as f64 - log_sum) as f32;
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    let n = n.min(ids.len());
+    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]);
+    if n > 0 && n < ids.len() {
+        ids.select_nth_unstable_by(n - 1, by_logit);
+    }
+    ids.truncate(n);
+    ids.sort_by(by_logit);
+    TokenLogprobs {
+        logprob: logprob(token),
+        top: ids.into_iter().map(|id| (id, logprob(id))).collect(),
     }
 }

@@ -8,11 +8,8 @@ mod array;
 mod build;
 mod devices;
 mod error;
-mod event;
 mod gguf;
 mod gpu;
-mod hook;
-mod locked;
 mod model;
 mod quant;
 mod sampler;
@@ -29,13 +26,11 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::array::{Array, concat, slice_rows};
+    use super::array::{Array, concat};
     #[pymodule_export]
     use super::build::{_panic, build_info, version};
     #[pymodule_export]
     use super::devices::{cpu, gpus};
-    #[pymodule_export]
-    use super::event::Event;
     #[pymodule_export]
     use super::gguf::{GgufFile, GgufWriter};
     #[pymodule_export]
@@ -47,7 +42,7 @@ mod _core {
     #[pymodule_export]
     use super::sampler::{Sampler, SamplerParams};
     #[pymodule_export]
-    use super::session::Session;
+    use super::session::{Event, Session};
     #[pymodule_export]
     use super::tiny::{architectures, tiny_model};
     #[pymodule_export]
