@@ -9,37 +9,59 @@
 |---|---|
 | `Llama` | a model with llama-cpp-python's names |
 | `Tokenizer` | text to token ids and back |
-| `Model`, `Session` | what `Llama` is made of |
+| `Model`, `Session` | a file; several sequences in one batch, logits, states |
+| `Sampler` | chooses a token by logits and a history |
+| `chat.render` | a conversation as text, by a chat template |
 | `gguf` | `Reader` and `Writer` of model files |
 | `quantize`, `dequantize`, `quantize_file` | tensor types |
 | `devices` | what there is to compute on |
 | `bench.run` | tokens a second |
+| `LlamaRAMCache`, `LogitsProcessorList`, … | what llama-cpp-python has beside its `Llama` |
 | `errors` | every exception, below `PunaError` |
 """
 
-from puna import errors, gguf
+from puna import chat, errors, gguf
 from puna._native import core as _core
 from puna.device import Device, devices
 from puna.errors import PunaError
+from puna.hooks import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinTokensLogitsProcessor,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from puna.llama import Llama
 from puna.quant import dequantize, quantize, quantize_file
+from puna.sampler import Sampler
+from puna.session import Model, Session
 from puna.sources import bundled
+from puna.states import LlamaCache, LlamaDiskCache, LlamaRAMCache, LlamaState
 from puna.tokenizer import Tokenizer
 
 Array = _core.Array
-Model = _core.Model
-Session = _core.Session
 __version__ = _core.version()
 
 __all__ = [
     "Array",
     "Device",
     "Llama",
+    "LlamaCache",
+    "LlamaDiskCache",
+    "LlamaRAMCache",
+    "LlamaState",
+    "LogitsProcessor",
+    "LogitsProcessorList",
+    "MinTokensLogitsProcessor",
     "Model",
     "PunaError",
+    "Sampler",
     "Session",
+    "StoppingCriteria",
+    "StoppingCriteriaList",
     "Tokenizer",
     "bundled",
+    "chat",
     "dequantize",
     "devices",
     "errors",

@@ -11,45 +11,34 @@ from puna.errors import ArgumentError, UnknownArgumentError, UnsupportedError
 
 # Arguments of `llama_cpp.Llama` that Puna does not have, each with the values that ask for nothing.
 LLAMA: dict[str, tuple[object, ...]] = {
-    "split_mode": (1,),
+    "split_mode": (1, 0),  # one GPU at most: by layer and not at all are the same
     "main_gpu": (0,),
     "tensor_split": (None,),
     "use_mlock": (False,),
-    "kv_overrides": (None,),
     "rope_scaling_type": (-1, None),
-    "pooling_type": (-1,),
     "attention_type": (-1,),
     "yarn_ext_factor": (-1.0,),
     "yarn_attn_factor": (1.0,),
     "yarn_beta_fast": (32.0,),
     "yarn_beta_slow": (1.0,),
     "yarn_orig_ctx": (0,),
-    "embedding": (False,),
     "offload_kqv": (True,),
-    "flash_attn": (False,),
+    "flash_attn": (False, True),  # attention never writes its scores to memory, either way
     "op_offload": (None,),
     "swa_full": (None,),
-    "no_perf": (False,),
+    "no_perf": (False, True),  # nothing is printed anyway
     "lora_base": (None,),
     "lora_scale": (1.0,),
     "lora_path": (None,),
     "numa": (False, 0),
-    "chat_handler": (None,),
     "draft_model": (None,),
     "tokenizer": (None,),
-    "spm_infill": (False,),
 }
 
 # Those of its create_completion.
 COMPLETION: dict[str, tuple[object, ...]] = {
-    "suffix": (None,),
-    "typical_p": (1.0,),
     "tfs_z": (1.0,),
-    "mirostat_mode": (0,),
-    "mirostat_tau": (5.0,),
-    "mirostat_eta": (0.1,),
-    "stopping_criteria": (None,),
-    "logits_processor": (None,),
+    "penalize_nl": (True,),
     "grammar": (None,),
 }
 
@@ -57,28 +46,12 @@ COMPLETION: dict[str, tuple[object, ...]] = {
 CHAT: dict[str, tuple[object, ...]] = {
     "functions": (None,),
     "function_call": (None,),
-    "tools": (None,),
+    "tools": (None, []),
     "tool_choice": (None, "none"),
     "response_format": (None, {"type": "text"}),
-    "typical_p": (1.0,),
     "tfs_z": (1.0,),
-    "mirostat_mode": (0,),
-    "mirostat_tau": (5.0,),
-    "mirostat_eta": (0.1,),
-    "logits_processor": (None,),
     "grammar": (None,),
 }
-
-# What its Llama can do besides; said when such an attribute is asked for.
-METHODS = (
-    "create_chat_completion_openai_v1",
-    "create_embedding",
-    "embed",
-    "from_pretrained",
-    "load_state",
-    "save_state",
-    "set_cache",
-)
 
 
 def refuse(
@@ -99,7 +72,7 @@ def refuse(
 
 
 # What tokens alone do not have: a text to end, repeat, stream or put into a dictionary.
-OF_TEXT = ("stop", "echo", "stream", "model", "logprobs", "max_tokens")
+OF_TEXT = ("stop", "echo", "suffix", "stream", "model", "logprobs", "max_tokens")
 
 
 def only_sampling(title: str, options: Mapping[str, object]) -> None:
@@ -128,6 +101,24 @@ def number(name: str, value: object) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise ArgumentError(f"{name} = {short(value)}, expected a number")
     return float(value)
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` as true or false; a text would be true whatever it says."""
+    if value is not None and not isinstance(value, bool) and value not in (0, 1):
+        raise ArgumentError(f"{name} = {short(value)}, expected True or False")
+    return bool(value)
+
+
+def token_list(name: str, value: object) -> list[int]:
+    """Token ids: a list, an array, any iterable of whole numbers."""
+    if isinstance(value, (str, bytes, bytearray)) or not hasattr(value, "__iter__"):
+        raise ArgumentError(f"{name} = {short(value)}, expected a list of token ids")
+    found = list(value)
+    for token in found:
+        if not hasattr(token, "__index__") or isinstance(token, bool):
+            raise ArgumentError(f"{name}: {short(token)}, expected a token id, a whole number")
+    return [int(token) for token in found]
 
 
 def texts(name: str, value: object) -> list[str]:

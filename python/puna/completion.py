@@ -15,7 +15,8 @@ from puna.tokenizer import Tokenizer
 class Timings:
     """Where the time of a completion went."""
 
-    n_prompt: int = 0
+    n_prompt: int = 0  # tokens of the prompt that were evaluated
+    n_reused: int = 0  # those that were in the context already
     prompt_s: float = 0.0
     n_generated: int = 0  # tokens after the first, which the prompt brought
     generated_s: float = 0.0
@@ -37,9 +38,11 @@ class Completion:
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str | None = None
     timings: Timings = field(default_factory=Timings)
+    seq: int | None = None  # the sequence it works on
     id: str = field(default_factory=lambda: f"cmpl-{uuid.uuid4()}")
     created: int = field(default_factory=lambda: int(time.time()))
     _started: float = field(default_factory=time.perf_counter)
+    _clocked: bool = False
 
     def collect(self, events: Iterator[core.Event]) -> dict[str, Any]:
         with closing(events):  # type: ignore[type-var]
@@ -69,7 +72,12 @@ class Completion:
 
     def take(self, event: core.Event) -> dict[str, Any] | None:
         """Adds what an event brought; answers its token's log-probabilities, where they are wanted."""
-        self._clock()
+        self.seq = event.seq
+        if event.error is not None:
+            raise event.error
+        if event.of_prompt:
+            return self._take_prompt(event)
+        self._clock(event)
         offset = len(self.prompt_text) + len(self.text)
         self.text += event.text
         self.finish_reason = event.finish
@@ -82,6 +90,24 @@ class Completion:
         logprobs = self._logprobs(event.token, event.logprobs, offset)
         self.logprobs.append(logprobs)
         return logprobs
+
+    def _take_prompt(self, event: core.Event) -> None:
+        """Log-probabilities of a token of the prompt. As OpenAI has it, the first has none."""
+        assert event.token is not None and event.logprobs is not None
+        if not self.logprobs and self.prompt[0] != self.tokenizer.bos:
+            self.logprobs.append(self._first(self.prompt[0]))
+        elif not self.logprobs:
+            self.logprobs.append(self._first(event.token))
+            return
+        offset = sum(len(part["tokens"][0]) for part in self.logprobs)
+        self.logprobs.append(self._logprobs(event.token, event.logprobs, offset))
+
+    def _first(self, token: int) -> dict[str, Any]:
+        piece = self.tokenizer.join([*self._before(), token]).decode(errors="ignore")
+        return {"tokens": [piece], "text_offset": [0], "token_logprobs": [None], "top_logprobs": [None]}
+
+    def _before(self) -> list[int]:
+        return [] if self.tokenizer.bos is None else [self.tokenizer.bos]
 
     def chunks(self, event: core.Event) -> Iterator[dict[str, Any]]:
         """What an event means to a stream: none, one or two chunks."""
@@ -135,15 +161,17 @@ class Completion:
             "top_logprobs": [top | {piece: found[0]}],
         }
 
-    def _clock(self) -> None:
+    def _clock(self, event: core.Event) -> None:
         """The first event ends the prompt's time; the time of the others is the generation's."""
         now = time.perf_counter()
-        if self.timings.n_prompt == 0:
-            self.timings.n_prompt = len(self.prompt)
-            self.timings.prompt_s = now - self._started
-        else:
+        if self._clocked:
             self.timings.n_generated += 1
             self.timings.generated_s = now - self._started - self.timings.prompt_s
+            return
+        self._clocked = True
+        self.timings.n_reused = event.n_reused
+        self.timings.n_prompt = len(self.prompt) - event.n_reused
+        self.timings.prompt_s = now - self._started
 
 
 class ChatCompletion(Completion):

@@ -1,12 +1,12 @@
 """Evaluation by hand: tokens in, logits out; what `Llama` has besides completions."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from puna._native import core
-from puna.arguments import integer
-from puna.errors import ContextError, UnsupportedError
+from puna.arguments import integer, token_list
+from puna.errors import ContextError, DeviceError, UnsupportedError
 from puna.sources import IN_BROWSER
 
 
@@ -16,6 +16,7 @@ class Evaluation:
     def __init__(self, session: core.Session | None, host: Any = None) -> None:
         self._open_session = session
         self._host = host
+        self._embeds = False
         self._rows: list[core.Array] = []  # logits, as they were evaluated
 
     @property
@@ -28,17 +29,14 @@ class Evaluation:
 
     def eval(self, tokens: Sequence[int]) -> None:
         """Evaluates `tokens` after those that are in the context; `scores` has their logits."""
-        if self._host is not None:
-            from puna.browser import wait_for
-
-            wait_for(self.aeval(tokens))
-            return
+        self._check_generates()
         for piece in self._pieces(tokens):
             self._session.eval_start(piece)
-            self._take(self._session.eval_finish(), len(piece))
+            self._take(self._finished(), len(piece))
 
     async def aeval(self, tokens: Sequence[int]) -> None:
         """The same, awaited."""
+        self._check_generates()
         for piece in self._pieces(tokens):
             if IN_BROWSER:
                 self._session.eval_start(piece)
@@ -52,18 +50,23 @@ class Evaluation:
     @property
     def n_tokens(self) -> int:
         """Tokens in the context. A smaller number may be set: what comes after is forgotten."""
-        return self._session.n_tokens
+        return self._session.n_past()
 
     @n_tokens.setter
     def n_tokens(self, n: int) -> None:
-        n_now = self._session.n_tokens
-        self._session.truncate(integer("n_tokens", n, 0, n_now))
+        n_now = self._session.n_past()
+        self._session.remove(0, integer("n_tokens", n, 0, n_now), n_now)
         self._rows = [] if n == 0 else self._rows
 
     @property
     def eval_tokens(self) -> list[int]:
         """The tokens in the context."""
-        return self._session.tokens
+        return self._session.tokens()
+
+    @property
+    def eval_logits(self) -> list[list[float]]:
+        """The rows of `scores` as lists."""
+        return [row.tolist() for row in self._all_rows()] if self._rows else []
 
     @property
     def scores(self) -> Any:
@@ -80,7 +83,8 @@ class Evaluation:
 
     def reset(self) -> None:
         """Empties the context."""
-        self._session.truncate(0)
+        for seq in range(self._session.n_seq_max):
+            self._session.remove(seq, 0, self._session.n_ctx)
         self._rows = []
 
     def n_ctx(self) -> int:
@@ -114,15 +118,60 @@ class Evaluation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _pieces(self, tokens: Sequence[int]) -> Iterator[list[int]]:
+    def _pieces(self, tokens: Sequence[int]) -> Iterator[list[tuple[int, int, bool]]]:
+        """Batches of the tokens: each with its sequence, and whether its logits are wanted."""
         session = self._session
-        n_past, n_new = session.n_tokens, len(tokens)
+        given = token_list("tokens", tokens)
+        n_past, n_new = session.n_past(), len(given)
         if n_past + n_new > session.n_ctx:
             raise ContextError(
                 f"{n_new} tokens after {n_past} do not fit the context window of n_ctx = {session.n_ctx} tokens"
             )
         for start in range(0, n_new, session.n_batch):
-            yield [int(token) for token in tokens[start : start + session.n_batch]]
+            piece = given[start : start + session.n_batch]
+            last = len(piece) - 1
+            yield [(token, 0, session.logits_all or i == last) for i, token in enumerate(piece)]
+
+    def _finished(self, hidden: bool = False) -> core.Array:
+        """Results of the evaluation that was started, waited for."""
+        session = self._session
+        found: list[core.Array] = []
+
+        def is_there() -> bool:
+            if (rows := session.eval_finish(hidden=hidden)) is not None:
+                found.append(rows)
+            return bool(found)
+
+        self._wait_until(is_there)
+        return found[0]
+
+    def _wait_until(self, is_there: Callable[[], bool]) -> None:
+        """Asks until the device has answered; only that of a browser tab lets one wait."""
+        if is_there():
+            return
+        if self._host is None:
+            raise DeviceError(f"{self.device}: no answer, expected one at once")
+        from puna.browser import wait_for
+
+        async def wait() -> None:
+            while not is_there():
+                await self._host.ready()
+
+        wait_for(wait())
+
+    def _check_generates(self) -> None:
+        if self._embeds:
+            raise UnsupportedError(
+                "embedding = True: this model was opened to embed, expected embedding = False"
+            )
+
+    def _row(self, index: int | None) -> core.Array:
+        """The logits of one token of the context, by default the last."""
+        rows = self._all_rows()
+        if index is None:
+            return rows[-1]
+        first = self.n_tokens - len(rows)
+        return rows[integer("idx", index, first, self.n_tokens - 1) - first]
 
     def _all_rows(self) -> core.Array:
         if not self._rows:
@@ -131,14 +180,13 @@ class Evaluation:
             self._rows = [core.concat(self._rows)]
         return self._rows[0]
 
-    def _take(self, rows: "core.Array | None", n_tokens: int) -> None:
+    def _take(self, rows: core.Array, n_tokens: int) -> None:
         """Keeps the rows of the last tokens; before them only rows without a gap are kept."""
-        assert rows is not None, "a device that must be awaited has a host"
         if not self._session.logits_all:
             self._rows = [rows]
             return
         n_kept = sum(len(r) for r in self._rows)
-        n_before = self._session.n_tokens - n_tokens
+        n_before = self._session.n_past() - n_tokens
         if n_kept != n_before:
             self._rows = [] if n_kept < n_before else [core.concat(self._rows, n_before)]
         self._rows.append(rows)

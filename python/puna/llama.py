@@ -4,25 +4,25 @@ import asyncio
 import inspect
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any
 
 from puna import arguments, sources
 from puna._native import core
-from puna.chat import ChatFormat
-from puna.completion import ChatCompletion, Completion, Timings
-from puna.errors import ArgumentError, ModelError
-from puna.evaluation import Evaluation
+from puna.arguments import flag
+from puna.completion import Timings
+from puna.embedding import Embeddings, pooling_of
+from puna.errors import ArgumentError
+from puna.generation import Generation
+from puna.gguf import type_of
 from puna.options import RANDOM_SEED, Seeds, session_options
-from puna.request import ChatOptions, ChatRequest, CompletionOptions, CompletionRequest, Request
 from puna.sources import Progress, Source
 from puna.steps import Steps
 from puna.tokenizer import Tokenizer
 
-Response: TypeAlias = dict[str, Any]
 
-
-class Llama(Evaluation):
+class Llama(Generation, Embeddings):
     """A language model from a GGUF file.
 
     Arguments, results and defaults are those of `llama_cpp.Llama`; what it has and Puna has not is
@@ -55,10 +55,17 @@ class Llama(Evaluation):
         type_k: int | str | None = None,
         type_v: int | str | None = None,
         verbose: bool = False,
+        embedding: bool = False,
+        pooling_type: int | str = -1,
+        kv_overrides: Mapping[str, bool | int | float | str] | None = None,
+        chat_handler: Callable[..., Any] | None = None,
+        spm_infill: bool = False,
         n_seq_max: int = 1,
         progress: Progress | None = None,
         **others: Any,
     ) -> None:
+        given = {name: value for name, value in locals().items() if name not in NOT_GIVEN} | others
+        given.pop("_host", None)
         host = others.pop("_host", None)  # the GPU that `aload` opened
         names = inspect.signature(Llama.__init__).parameters
         arguments.refuse("Llama", [*names][1:-1], others, arguments.LLAMA)
@@ -73,26 +80,36 @@ class Llama(Evaluation):
             rope_freq_base=rope_freq_base,
             rope_freq_scale=rope_freq_scale,
             logits_all=logits_all,
+            embedding=embedding,
             type_k=type_k,
             type_v=type_v,
         )
         if sources.IN_BROWSER and n_gpu_layers and host is None:
             expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
             raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
+        self._arguments = given
         started = time.perf_counter()
         model_path = sources.bundled() if model_path is None else model_path
         self.model_path = sources.name_of(model_path)
         self.chat_format = chat_format
-        self.verbose = verbose
+        self.chat_handler = handler(chat_handler)
+        self.spm_infill = flag("spm_infill", spm_infill)
+        self.verbose = flag("verbose", verbose)
         self._seeds = Seeds(seed)
         self._last_n = arguments.integer("last_n_tokens_size", last_n_tokens_size, -1)
-        model = core.Model(model_path, mmap=use_mmap)
+        overrides = [(key, value, type_of(key, value)) for key, value in (kv_overrides or {}).items()]
+        model = core.Model(model_path, mmap=flag("use_mmap", use_mmap), overrides=overrides)
         self._file = model.file
         self._tokenizer = Tokenizer(model.tokenizer)
         # A wrong name is an error now; a model without a template only when it is asked to chat.
         self._chat = None if chat_format is None else self._chat_format()
-        session = None if vocab_only else model.session(**options, progress=progress, host=host)
+        session = (
+            None if flag("vocab_only", vocab_only) else model.session(**options, progress=progress, host=host)
+        )
         super().__init__(session, host)
+        named = self._file.value(f"{self._file.value('general.architecture')}.pooling_type")
+        self._pooling = pooling_of(pooling_type, named)
+        self._embeds = options["embedding"]
         self._steps = None if session is None else Steps(session, host)
         self.load_s = time.perf_counter() - started
         self.timings = Timings()
@@ -119,71 +136,32 @@ class Llama(Evaluation):
             source.close()  # the weights are in the session now
         return llm
 
-    def create_completion(
-        self, prompt: str | Sequence[int], **options: Unpack[CompletionOptions]
-    ) -> Response | Iterator[Response]:
-        """Continues `prompt`: text (special tokens in it are read as such) or token ids.
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo_id: str,
+        filename: str | None = None,
+        additional_files: Sequence[str] | None = None,
+        local_dir: str | PathLike[str] | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        **options: Any,
+    ) -> "Llama":
+        """Opens a model of huggingface.co, downloading it where it is not in the cache yet.
 
-        Options: max_tokens=16 (None: until the context ends), temperature=0.8, top_p=0.95, min_p=0.05,
-        top_k=40, repeat_penalty=1.0, frequency_penalty=0.0, presence_penalty=0.0, logit_bias=None,
-        seed=None, stop=None, echo=False, logprobs=None, stream=False, model=None.
-        With `stream` the answer is an iterator of chunks; closing it ends the completion.
+        `filename` is a file of the repository `repo_id` or a pattern (`*Q4_0.gguf`) that one file matches;
+        of a split model the first part. `options` are those of `Llama`. Needs the package
+        huggingface_hub.
         """
-        request = CompletionRequest.parse(options)
-        return self._run(self._completion(prompt, request), request)
+        from puna import hub
 
-    __call__ = create_completion
+        options.pop("local_dir_use_symlinks", None)  # which huggingface_hub has no use for any more
+        path = hub.download(repo_id, filename, additional_files or (), local_dir, cache_dir)
+        return cls(path, **options)
 
-    async def acreate_completion(
-        self, prompt: str | Sequence[int], **options: Unpack[CompletionOptions]
-    ) -> Response | AsyncIterator[Response]:
-        """`create_completion`, awaited; with `stream` an asynchronous iterator."""
-        request = CompletionRequest.parse(options)
-        return await self._arun(self._completion(prompt, request), request)
-
-    def create_chat_completion(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
-    ) -> Response | Iterator[Response]:
-        """The assistant's answer to `messages`, by the model's chat template (or `chat_format`).
-
-        Options as for `create_completion`, but temperature=0.2, max_tokens=None, logprobs=None (True
-        wants them, of the `top_logprobs` likeliest tokens too), and no echo.
-        """
-        request = ChatRequest.parse(options)
-        return self._run(self._chat_completion(messages, request), request)
-
-    async def acreate_chat_completion(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
-    ) -> Response | AsyncIterator[Response]:
-        """`create_chat_completion`, awaited; with `stream` an asynchronous iterator."""
-        request = ChatRequest.parse(options)
-        return await self._arun(self._chat_completion(messages, request), request)
-
-    def generate(
-        self,
-        tokens: Sequence[int],
-        *,
-        temp: float = 0.8,
-        reset: bool = True,
-        **options: Unpack[CompletionOptions],
-    ) -> Iterator[int]:
-        """Token ids after `tokens`, until the context ends or the iterator is closed. With `reset` off
-        they come after what is in the context."""
-        arguments.only_sampling("generate", options)
-        prompt = [*([] if reset else self.eval_tokens), *tokens]
-        request = CompletionRequest.parse({"max_tokens": None, "temperature": temp, **options})
-        core_options = request.core_options() | {"ignore_eos": True}
-        for event in self._started.events(prompt, self._sampling(request), core_options):
-            if event.token is not None:
-                yield event.token
-
-    def sample(self, *, temp: float = 0.8, **options: Unpack[CompletionOptions]) -> int:
-        """A token chosen by the logits of the last one evaluated."""
-        arguments.only_sampling("sample", options)
-        request = CompletionRequest.parse({"temperature": temp, **options})
-        sampler = core.Sampler(self._sampling(request), self.n_vocab())
-        sampler.accept(self.eval_tokens)
-        return sampler.sample(self._all_rows())
+    @classmethod
+    async def afrom_pretrained(cls, repo_id: str, filename: str | None = None, **options: Any) -> "Llama":
+        """The same, awaited."""
+        return await asyncio.to_thread(cls.from_pretrained, repo_id, filename, **options)
 
     def tokenize(self, text: bytes | str, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`; `special` reads the texts of control tokens as those tokens."""
@@ -201,9 +179,6 @@ class Llama(Evaluation):
     def set_seed(self, seed: int) -> None:
         """The seed from which the seeds of completions are drawn."""
         self._seeds = Seeds(seed)
-
-    def n_vocab(self) -> int:
-        return self._tokenizer.n_vocab
 
     def token_bos(self) -> int:
         """The token that begins a text; -1 where there is none."""
@@ -225,68 +200,12 @@ class Llama(Evaluation):
         """The file's metadata as text; of arrays only type and length. `puna.gguf` has them whole."""
         return {key: self._metadata_text(key) for key in list(self._file.keys())}
 
-    def __getattr__(self, name: str) -> Any:
-        if name in arguments.METHODS:
-            raise AttributeError(f"Llama.{name} of llama-cpp-python is not supported by puna")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def __reduce__(self) -> Any:
+        """Pickled as the arguments it was opened with: the file is opened again."""
+        return _reopen, (self._arguments,)
 
     def __repr__(self) -> str:
         return f"<puna.Llama {self.model_path!r} on {self.device}>"
-
-    @property
-    def _started(self) -> Steps:
-        if self._steps is None:
-            self._session  # noqa: B018 says what is missing
-        assert self._steps is not None
-        return self._steps
-
-    def _completion(self, prompt: str | Sequence[int], request: CompletionRequest) -> Completion:
-        if isinstance(prompt, str):
-            tokens, text = self._tokenizer.encode(prompt, special=True), prompt
-        elif hasattr(prompt, "__iter__") and not isinstance(prompt, (bytes, bytearray)):
-            tokens = list(prompt)
-            text = self._tokenizer.decode(tokens)
-        else:
-            raise ArgumentError(f"prompt = {arguments.short(prompt)}, expected a str or a list of token ids")
-        if not tokens and self._tokenizer.bos is not None:
-            tokens = [self._tokenizer.bos]
-        wants_logprobs = request.n_logprobs() is not None
-        return Completion(
-            self._tokenizer, request.model or self.model_path, tokens, text, request.echo, wants_logprobs
-        )
-
-    def _chat_completion(self, messages: Sequence[Mapping[str, Any]], request: ChatRequest) -> Completion:
-        if self._chat is None:
-            self._chat = self._chat_format()
-        text = self._chat.render(messages)
-        tokens = self._chat.encode(text)
-        request.stop = [*arguments.texts("stop", request.stop), *self._chat.stop]
-        model = request.model or self.model_path
-        wants_logprobs = request.n_logprobs() is not None
-        return ChatCompletion(self._tokenizer, model, tokens, "", wants_logprobs=wants_logprobs)
-
-    def _chat_format(self) -> ChatFormat:
-        template = self._file.value("tokenizer.chat_template")
-        if template is not None and not isinstance(template, str):
-            raise ModelError(
-                f"tokenizer.chat_template is {type(template).__name__}, expected text of valid UTF-8"
-            )
-        return ChatFormat(self._tokenizer, template, self.chat_format)
-
-    def _sampling(self, request: Request) -> core.SamplerParams:
-        return request.sampling(self._last_n, self._seeds.next(request.seed))
-
-    def _run(self, completion: Completion, request: Request) -> Response | Iterator[Response]:
-        events = self._started.events(completion.prompt, self._sampling(request), request.core_options())
-        self.timings = completion.timings
-        return completion.stream(events) if request.stream else completion.collect(events)
-
-    async def _arun(self, completion: Completion, request: Request) -> Response | AsyncIterator[Response]:
-        events = await self._started.aevents(
-            completion.prompt, self._sampling(request), request.core_options()
-        )
-        self.timings = completion.timings
-        return completion.astream(events) if request.stream else await completion.acollect(events)
 
     def _metadata_text(self, key: str) -> str:
         kind = self._file.value_type(key) or ""
@@ -298,3 +217,17 @@ class Llama(Evaluation):
     def _say(self, line: str) -> None:
         if self.verbose:
             print(f"puna: {line}", file=sys.stderr)
+
+
+# Of the names within `Llama.__init__` those that are no arguments, or die with the process.
+NOT_GIVEN = ("self", "others", "progress", "__class__")
+
+
+def _reopen(given: dict[str, Any]) -> Llama:
+    return Llama(**given)
+
+
+def handler(given: object) -> Callable[..., Any] | None:
+    if given is None or callable(given):
+        return given
+    raise ArgumentError(f"chat_handler = {arguments.short(given)}, expected a function or None")

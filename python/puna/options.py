@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from puna.arguments import integer, number, short
+from puna.arguments import flag, integer, number, short
 from puna.errors import ArgumentError
 
 # llama.cpp's number for "another seed each time".
@@ -25,6 +25,7 @@ def session_options(
     rope_freq_base: float,
     rope_freq_scale: float,
     logits_all: bool,
+    embedding: bool,
     type_k: int | str | None,
     type_v: int | str | None,
 ) -> dict[str, Any]:
@@ -35,15 +36,18 @@ def session_options(
     batch = integer("n_batch", n_batch, 1)
     if n_ubatch is not None:  # llama.cpp's name for the most tokens that are evaluated at once
         batch = min(batch, integer("n_ubatch", n_ubatch, 1))
+    embeds = flag("embedding", embedding)
     return {
         "n_gpu_layers": integer("n_gpu_layers", n_gpu_layers, -1),
         "n_ctx": integer("n_ctx", n_ctx, 0),
         "n_batch": batch,
-        "n_seq_max": integer("n_seq_max", n_seq_max, 1),
+        # Texts to embed share batches; a sequence costs nothing but its number.
+        "n_seq_max": 64 if embeds else integer("n_seq_max", n_seq_max, 1),
         "n_threads": None if n_threads is None else integer("n_threads", n_threads, 1, 1024),
         "rope_freq_base": number("rope_freq_base", rope_freq_base) or None,
         "rope_freq_scale": number("rope_freq_scale", rope_freq_scale) or None,
-        "logits_all": bool(logits_all),
+        "logits_all": flag("logits_all", logits_all),
+        "embedding": embeds,
         "type_k": kv_type("type_k", type_k),
         "type_v": kv_type("type_v", type_v),
     }
@@ -59,9 +63,7 @@ class Seeds:
     """Seeds of completions: each drawn from the model's own, or random like it."""
 
     def __init__(self, seed: int) -> None:
-        self.set(seed)
-
-    def set(self, seed: int) -> None:
+        self.seed = seed
         self._random = (
             None if seed in (-1, RANDOM_SEED) else random.Random(integer("seed", seed, 0, RANDOM_SEED))
         )

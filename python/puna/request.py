@@ -1,75 +1,60 @@
 """What a completion is asked for, by llama-cpp-python's names and with its defaults, checked."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Self
 
-from puna import arguments
+from puna import arguments, hooks
 from puna._native import core
-from puna.arguments import integer, number, short, texts
-from puna.errors import ArgumentError, UnsupportedError
+from puna.arguments import flag, integer, texts
+from puna.errors import ArgumentError
+from puna.sampling import Sampling, SamplingOptions
 
 
-class CompletionOptions(TypedDict, total=False):
+class RequestOptions(SamplingOptions, total=False):
+    """What text and chat have in common."""
+
+    max_tokens: int | None
+    stop: str | list[str] | None
+    stream: bool
+    seed: int | None
+    model: str | None
+    logits_processor: Any
+    stopping_criteria: Any
+    ignore_eos: bool
+
+
+class CompletionOptions(RequestOptions, total=False):
     """Keywords of `Llama.create_completion`; `CompletionRequest` says their defaults."""
 
-    max_tokens: int | None
-    temperature: float
-    top_p: float
-    min_p: float
-    top_k: int
+    suffix: str | None
     logprobs: int | None
     echo: bool
-    stop: str | list[str] | None
-    frequency_penalty: float
-    presence_penalty: float
-    repeat_penalty: float
-    stream: bool
-    seed: int | None
-    model: str | None
-    logit_bias: Mapping[int, float] | None
 
 
-class ChatOptions(TypedDict, total=False):
+class ChatOptions(RequestOptions, total=False):
     """Keywords of `Llama.create_chat_completion`; `ChatRequest` says their defaults."""
 
-    max_tokens: int | None
-    temperature: float
-    top_p: float
-    min_p: float
-    top_k: int
     logprobs: bool | None
     top_logprobs: int | None
-    stop: str | list[str] | None
-    frequency_penalty: float
-    presence_penalty: float
-    repeat_penalty: float
-    stream: bool
-    seed: int | None
-    model: str | None
-    logit_bias: Mapping[int, float] | None
 
 
 @dataclass(kw_only=True)
-class Request:
+class Request(Sampling, ABC):
     """What text and chat have in common."""
 
     title: ClassVar[str]
     refused: ClassVar[Mapping[str, tuple[object, ...]]]
 
     max_tokens: int | None = None  # None, 0 and less: until the context ends
-    temperature: float = 0.8  # 0: always the likeliest token
-    top_p: float = 0.95
-    min_p: float = 0.05
-    top_k: int = 40  # 0: all
     stop: str | list[str] | None = None
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    repeat_penalty: float = 1.0
     stream: bool = False
     seed: int | None = None
     model: str | None = None
-    logit_bias: Mapping[int, float] | None = None
+    logits_processor: Any = None
+    stopping_criteria: Any = None
+    ignore_eos: bool = False  # go on where the model ends the text
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Self:
@@ -77,10 +62,24 @@ class Request:
         names = [f.name for f in fields(cls)]
         others = {name: value for name, value in given.items() if name not in names}
         arguments.refuse(cls.title, names, others, cls.refused)
-        return cls(**{name: value for name, value in given.items() if name in names})
+        request = cls(**{name: value for name, value in given.items() if name in names})
+        for name in cls.flags():
+            flag(name, getattr(request, name))
+        if request.model is not None and not isinstance(request.model, str):
+            raise ArgumentError(f"model = {arguments.short(request.model)}, expected a str or None")
+        return request
 
+    @classmethod
+    def flags(cls) -> tuple[str, ...]:
+        """Options that are true or false."""
+        return ("stream", "ignore_eos")
+
+    @abstractmethod
     def n_logprobs(self) -> int | None:
-        raise NotImplementedError
+        """Of how many likeliest tokens log-probabilities are wanted; `None` for none at all."""
+
+    def hook(self) -> hooks.Hook | None:
+        return hooks.hook(self.logits_processor, self.stopping_criteria)
 
     def core_options(self) -> dict[str, Any]:
         """What the core is told besides the prompt and the sampling."""
@@ -90,27 +89,12 @@ class Request:
             "max_tokens": limit if limit and limit > 0 else None,
             "stop": texts("stop", self.stop),
             "logprobs": None if logprobs is None else integer("logprobs", logprobs, 0),
+            "ignore_eos": self.ignore_eos,
+            "hook": self.hook(),
         }
 
     def sampling(self, penalty_last_n: int, seed: int | None) -> core.SamplerParams:
-        bias = {} if self.logit_bias is None else self.logit_bias
-        if not isinstance(bias, Mapping):
-            raise ArgumentError(f"logit_bias = {short(bias)}, expected a dict from token id to bias")
-        return core.SamplerParams(
-            temperature=number("temperature", self.temperature),
-            top_k=integer("top_k", self.top_k, -(2**31)),
-            top_p=number("top_p", self.top_p),
-            min_p=number("min_p", self.min_p),
-            frequency_penalty=number("frequency_penalty", self.frequency_penalty),
-            presence_penalty=number("presence_penalty", self.presence_penalty),
-            repeat_penalty=number("repeat_penalty", self.repeat_penalty),
-            logit_bias=[
-                (integer("logit_bias: token id", token_id(token), 0), number("logit_bias", value))
-                for token, value in bias.items()
-            ],
-            penalty_last_n=integer("last_n_tokens_size", penalty_last_n, -1),
-            seed=seed,
-        )
+        return self.params(penalty_last_n, seed)
 
 
 @dataclass(kw_only=True)
@@ -121,13 +105,21 @@ class CompletionRequest(Request):
     refused: ClassVar[Mapping[str, tuple[object, ...]]] = arguments.COMPLETION
 
     max_tokens: int | None = 16
+    suffix: str | None = None
     logprobs: int | None = None
     echo: bool = False
 
+    @classmethod
+    def flags(cls) -> tuple[str, ...]:
+        return (*super().flags(), "echo")
+
     def n_logprobs(self) -> int | None:
-        if self.echo and self.logprobs is not None:
-            raise UnsupportedError("logprobs with echo = True is not supported, expected one of them")
         return self.logprobs
+
+    def core_options(self) -> dict[str, Any]:
+        # A stream shows the prompt as it is.
+        of_prompt = self.echo and self.logprobs is not None and not self.stream
+        return super().core_options() | {"prompt_logprobs": of_prompt}
 
 
 @dataclass(kw_only=True)
@@ -141,12 +133,11 @@ class ChatRequest(Request):
     logprobs: bool | None = None
     top_logprobs: int | None = None
 
+    @classmethod
+    def flags(cls) -> tuple[str, ...]:
+        return (*super().flags(), "logprobs")
+
     def n_logprobs(self) -> int | None:
         if self.top_logprobs is not None and not self.logprobs:
             raise ArgumentError(f"top_logprobs = {self.top_logprobs}, expected None unless logprobs = True")
         return (self.top_logprobs or 0) if self.logprobs else None
-
-
-def token_id(key: object) -> object:
-    """A key of `logit_bias`: JSON has texts for keys."""
-    return int(key) if isinstance(key, str) and key.isdecimal() else key

@@ -158,6 +158,15 @@ def test_a_file_object_whose_read_fails(tiny):
         puna.Llama(Broken(tiny))
 
 
+def test_a_file_object_that_answers_more_than_asked(tiny):
+    class Generous(io.BytesIO):
+        def read(self, n: int = -1, /) -> bytes:
+            return super().read(n) + b"more"
+
+    with pytest.raises(errors.ArgumentError, match=r"read\(\d+\) answered \d+ bytes, expected at most"):
+        puna.Llama(Generous(tiny))
+
+
 def test_a_prompt_longer_than_the_context(tiny):
     with puna.Llama(tiny, n_ctx=8) as llm, pytest.raises(errors.ContextError) as caught:
         llm.create_completion("abcdefghijkl")
@@ -203,8 +212,6 @@ def test_an_unknown_argument_of_a_completion(llm):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("embedding", True),
-        ("flash_attn", True),
         ("lora_path", "x.gguf"),
         ("rope_scaling_type", 2),
         ("use_mlock", True),
@@ -225,22 +232,30 @@ def test_the_same_without_a_wish_is_taken(tiny):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("suffix", "x"), ("mirostat_mode", 1), ("grammar", "root ::= 'a'")]
+    ("name", "value"), [("tfs_z", 0.5), ("penalize_nl", False), ("grammar", "root ::= 'a'")]
 )
 def test_options_of_a_completion_likewise(llm, name, value):
     with pytest.raises(errors.UnsupportedError, match=f"{name} = .* is not supported"):
         llm.create_completion("a", **{name: value})
 
 
-def test_logprobs_of_an_echo_are_refused(llm):
-    with pytest.raises(errors.UnsupportedError, match="logprobs with echo = True"):
+def test_logprobs_of_an_echo_need_all_logits(llm):
+    with pytest.raises(errors.ArgumentError, match="logits_all = False, expected True: echo = True"):
         llm.create_completion("a", echo=True, logprobs=1)
 
 
-def test_methods_that_are_not_there_say_so(llm):
-    with pytest.raises(AttributeError, match="Llama.create_embedding of llama-cpp-python is not supported"):
+def test_infill_needs_a_vocabulary_for_it(llm):
+    with pytest.raises(errors.UnsupportedError, match="suffix: this vocabulary has no tokens"):
+        llm.create_completion("a", suffix="b")
+
+
+def test_what_embeds_does_not_generate_nor_the_other_way(tiny, llm):
+    with pytest.raises(errors.UnsupportedError, match="embedding = False"):
         llm.create_embedding("a")
-    assert not hasattr(llm, "save_state")
+    with puna.Llama(tiny, embedding=True) as embedder:
+        for call in (lambda: embedder("a"), lambda: embedder.eval([1]), lambda: next(embedder.generate([1]))):
+            with pytest.raises(errors.UnsupportedError, match="embedding = True"):
+                call()
 
 
 @pytest.mark.parametrize(
@@ -250,6 +265,11 @@ def test_methods_that_are_not_there_say_so(llm):
         (dict(n_ctx="many"), "n_ctx = 'many', expected a whole number"),
         (dict(n_batch=0), "n_batch = 0, expected a whole number, 1 to"),
         (dict(n_threads=0), "n_threads = 0, expected"),
+        (dict(n_threads=5000), "n_threads = 5000, expected a whole number, 1 to 1024"),
+        (dict(logits_all="no"), "logits_all = 'no', expected True or False"),
+        (dict(use_mmap="yes"), "use_mmap = 'yes', expected True or False"),
+        (dict(pooling_type=9), "pooling_type = 9, expected a whole number, -1 to 4"),
+        (dict(chat_handler=3), "chat_handler = 3, expected a function or None"),
         (dict(n_threads=1, n_threads_batch=2), "n_threads_batch = 2, expected n_threads = 1"),
         (dict(n_gpu_layers=-2), "n_gpu_layers = -2, expected"),
         (dict(type_k=8), "type_k = 8, expected 'f16' (1) or 'f32' (0)"),
@@ -276,6 +296,13 @@ def test_an_argument_out_of_its_range(tiny, options, says):
         (dict(stop=7), "stop = 7, expected a str or a list of str"),
         (dict(max_tokens="x"), "max_tokens = 'x', expected a whole number"),
         (dict(logprobs=-1), "logprobs = -1, expected a whole number"),
+        (dict(stream="false"), "stream = 'false', expected True or False"),
+        (dict(echo="no"), "echo = 'no', expected True or False"),
+        (dict(model=7), "model = 7, expected a str or None"),
+        (dict(mirostat_mode=3), "mirostat_mode = 3, expected a whole number, 0 to 2"),
+        (dict(samplers=["heat"]), "heat"),
+        (dict(logits_processor=3), "logits_processor = 3, expected a function or a list of functions"),
+        (dict(seed="x"), "seed = 'x', expected a whole number"),
     ],
 )
 def test_an_option_out_of_its_range(llm, options, says):

@@ -41,19 +41,26 @@ except KeyboardInterrupt:
 """
 
 
+def start(*command: str) -> subprocess.Popen[bytes]:
+    """A Python that heeds SIGINT, even where these tests run as a job in the background, which ignores it."""
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, *command], bufsize=0, preexec_fn=heed, **pipes)
+
+
 @pytest.mark.parametrize("program", [LONG, STREAM], ids=["prompt", "stream"])
 def test_ctrl_c_stops_the_work_and_the_model_lives(program):
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    process = start("-c", program)
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == b"ready\n"
     time.sleep(0.5)
     sent = time.perf_counter()
     os.kill(process.pid, signal.SIGINT)
     found = process.stdout.readline().split()
     waited = time.perf_counter() - sent
-    assert process.wait(timeout=60) == 0
-    process.stdout.close()
-    assert found[0] == "stopped"
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert found[0] == b"stopped"
     assert int(found[2]) == 2
     assert waited < 20  # seconds on a busy machine; the prompt alone would take minutes
 
@@ -61,8 +68,7 @@ def test_ctrl_c_stops_the_work_and_the_model_lives(program):
 def test_a_command_that_is_interrupted_says_nothing(tiny, tmp_path):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(tiny)
-    command = [sys.executable, "-m", "puna", "run", "-m", str(path), "-c", "100000", "-no-cnv", "a"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    process = start("-m", "puna", "run", "-m", str(path), "-c", "100000", "-no-cnv", "a")
     assert process.stdout is not None
     process.stdout.read(1)
     os.kill(process.pid, signal.SIGINT)

@@ -83,35 +83,45 @@ impl Cache {
         }
     }
 
-    /// Moves positions `from .. to` of a sequence by `delta`; answers the cells whose keys the
-    /// executor must turn.
+    /// The cells of a sequence in order of their positions, and these.
+    pub fn of(&self, seq: u32) -> (Vec<u32>, Vec<i32>) {
+        let mut found: Vec<(i32, u32)> = (0..)
+            .zip(&self.cells)
+            .filter(|(_, cell)| owns(**cell, seq))
+            .map(|(c, cell)| (cell.pos, c))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(pos, c)| (c, pos)).unzip()
+    }
+
+    /// How many cells a sequence owns alone.
+    pub fn sole(&self, seq: u32) -> usize {
+        self.cells.iter().filter(|c| c.seqs == 1 << seq).count()
+    }
+
+    /// The cells of a sequence from position `from` on, which it must own alone.
     ///
     /// # Errors
-    /// A cell in the range is shared, or a position would be negative; then nothing is moved.
-    pub fn shift(&mut self, seq: u32, from: i32, to: i32, delta: i32) -> Result<Vec<u32>> {
-        let moved: Vec<u32> = (0..self.cells.len() as u32)
-            .filter(|&c| {
-                let cell = self.cells[c as usize];
-                owns(cell, seq) && (from..to).contains(&cell.pos)
-            })
-            .collect();
-        for &c in &moved {
-            let cell = self.cells[c as usize];
-            if cell.seqs != 1 << seq {
-                return Err(Error::argument(
-                    "seq",
-                    seq,
-                    "a sequence that shares no cell of the range",
-                ));
+    /// A cell that is shared: its keys cannot be turned for one of its owners.
+    pub fn own(&self, seq: u32, from: i32) -> Result<Vec<u32>> {
+        let mine = (0..)
+            .zip(&self.cells)
+            .filter(|(_, cell)| owns(**cell, seq) && cell.pos >= from);
+        mine.map(|(c, cell)| match cell.seqs == 1 << seq {
+            true => Ok(c),
+            false => {
+                let expected = "a sequence that shares no cell of the range";
+                Err(Error::argument("seq", seq, expected))
             }
-            if cell.pos.checked_add(delta).is_none_or(|p| p < 0) {
-                return Err(Error::argument("delta", delta, "no position below 0"));
-            }
+        })
+        .collect()
+    }
+
+    /// Moves the positions of cells.
+    pub fn shift(&mut self, cells: &[u32], delta: i32) {
+        for &c in cells {
+            self.cells[c as usize].pos += delta;
         }
-        moved
-            .iter()
-            .for_each(|&c| self.cells[c as usize].pos += delta);
-        Ok(moved)
     }
 
     /// One past the last position of a sequence; 0 when it has none.
@@ -155,8 +165,9 @@ mod tests {
         let mut cache = Cache::new(4);
         cache.take(&[(0, 0), (1, 0)]).expect("room");
         cache.share(0, 1, 0, 1);
-        assert!(cache.shift(0, 0, 2, 3).is_err());
-        assert_eq!(cache.shift(0, 1, 2, 3).expect("own cell"), [1]);
-        assert_eq!(cache.end(0), 5);
+        assert!(cache.own(0, 0).is_err());
+        let cells = cache.own(0, 1).expect("own cell");
+        cache.shift(&cells, 3);
+        assert_eq!((cells, cache.end(0)), (vec![1], 5));
     }
 }

@@ -17,12 +17,14 @@ mod request;
 mod scheduler;
 mod session;
 mod split;
+mod state;
+mod stops;
 mod vocab;
 
 pub use cache::Cache;
 pub use error::{Error, Result};
 pub use load::{GpuFactory, Model, SessionOptions};
-pub use request::{Event, Finish, Request, TokenLogprobs};
+pub use request::{Event, Finish, Hook, HookError, Request};
 pub use scheduler::{RequestId, Scheduler};
 pub use session::{Item, Session};
 pub use split::Split;

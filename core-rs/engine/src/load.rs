@@ -16,6 +16,9 @@ use crate::session::Session;
 use crate::split::Split;
 use crate::vocab::vocab_data;
 
+/// Beyond this, starting threads fails on common systems, and no machine has so many cores.
+const MAX_THREADS: usize = 1024;
+
 /// A file, its tokenizer, and its graph: everything but weights in an executor.
 pub struct Model {
     gguf: Gguf,
@@ -39,7 +42,10 @@ pub struct SessionOptions {
     pub logits_all: bool,
     pub type_k: KvDType,
     pub type_v: KvDType,
+    /// The last layer's states can be read besides the logits.
     pub keep_hidden: bool,
+    /// States of every token are the only result: no logits are computed.
+    pub embedding: bool,
     pub rope_freq_base: Option<f32>,
     pub rope_freq_scale: Option<f32>,
     /// Raised by another thread to stop a run between two ops.
@@ -58,9 +64,20 @@ impl Default for SessionOptions {
             type_k: KvDType::F16,
             type_v: KvDType::F16,
             keep_hidden: false,
+            embedding: false,
             rope_freq_base: None,
             rope_freq_scale: None,
             cancel: Arc::default(),
+        }
+    }
+}
+
+impl SessionOptions {
+    /// Most rows of output in one run.
+    pub(crate) fn n_outputs(&self) -> usize {
+        match self.logits_all || self.embedding {
+            true => self.n_batch,
+            false => self.n_seq_max.min(self.n_batch),
         }
     }
 }
@@ -82,7 +99,11 @@ impl Model {
         Self::new(Gguf::from_source(source)?)
     }
 
-    fn new(gguf: Gguf) -> Result<Model> {
+    /// Of a file whose header was read, and perhaps changed.
+    ///
+    /// # Errors
+    /// A vocabulary that makes no sense.
+    pub fn new(gguf: Gguf) -> Result<Model> {
         let tokenizer = Tokenizer::new(vocab_data(&gguf.metadata)?)?;
         Ok(Model {
             gguf,
@@ -115,13 +136,16 @@ impl Model {
         progress: &mut Progress,
     ) -> Result<Session> {
         let lowering = Options {
-            keep_hidden: options.keep_hidden,
+            keep_hidden: options.keep_hidden || options.embedding,
             rope_freq_base: options.rope_freq_base,
             rope_freq_scale: options.rope_freq_scale,
             n_ctx: (options.n_ctx > 0).then_some(options.n_ctx),
         };
-        let model = puna_model::lower(&self.gguf, &lowering)?;
+        let mut model = puna_model::lower(&self.gguf, &lowering)?;
         let options = &checked(options, &model.hparams)?;
+        if options.embedding {
+            without_logits(&mut model.graph, model.hparams.n_vocab);
+        }
         let mut exec = executor(&model.graph, options, gpu)?;
         self.upload(&model.graph, exec.as_mut(), progress)?;
         Ok(Session::new(
@@ -129,7 +153,22 @@ impl Model {
             options,
             &model.hparams,
             self.tokenizer.clone(),
+            self.fingerprint(options),
         ))
+    }
+
+    /// A number that differs where the bytes of a cache do: other tensors, types, devices.
+    fn fingerprint(&self, options: &SessionOptions) -> u64 {
+        let m = &self.gguf.metadata;
+        let names = ["general.architecture", "general.name"].map(|key| m.get(key));
+        let tensors = self.gguf.tensors();
+        let shapes: Vec<_> = tensors.map(|t| (&t.name, &t.shape, t.dtype)).collect();
+        let kept = (options.type_k, options.type_v, options.n_gpu_layers);
+        // FNV-1a over the printed facts: the same on every machine.
+        let facts = format!("{names:?} {shapes:?} {kept:?}");
+        facts.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3)
+        })
     }
 
     fn upload(
@@ -161,6 +200,22 @@ impl Model {
     }
 }
 
+/// Leaves out what comes after the states: the head, the largest matrix of a small model. The scores
+/// of a model that ranks stay.
+fn without_logits(graph: &mut Graph, n_vocab: usize) {
+    let ranks = graph
+        .logits
+        .is_some_and(|id| graph.value(id).width != n_vocab);
+    let Some(hidden) = graph.hidden.filter(|_| !ranks) else {
+        return;
+    };
+    let writes = |op: &puna_graph::Op| op.outputs().iter().any(|x| x.value == hidden);
+    if let Some(last) = graph.ops.iter().rposition(writes) {
+        graph.ops.truncate(last + 1);
+    }
+    graph.logits = None;
+}
+
 /// Fills in what is 0 and refuses what cannot be.
 fn checked(options: &SessionOptions, h: &Hparams) -> Result<SessionOptions> {
     let mut options = options.clone();
@@ -186,8 +241,9 @@ fn checked(options: &SessionOptions, h: &Hparams) -> Result<SessionOptions> {
             format!("1 to {MAX_SEQUENCES}"),
         ));
     }
-    if options.n_threads == Some(0) {
-        return Err(Error::argument("n_threads", 0, "1 or more"));
+    if let Some(n) = options.n_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+        let expected = format!("1 to {MAX_THREADS}");
+        return Err(Error::argument("n_threads", n, expected));
     }
     if options.n_gpu_layers < -1 {
         return Err(Error::argument(
@@ -213,11 +269,7 @@ fn executor(
     options: &SessionOptions,
     gpu: Option<&mut GpuFactory>,
 ) -> Result<Box<dyn Executor>> {
-    let n_outputs = match options.logits_all {
-        true => options.n_batch,
-        false => options.n_seq_max.min(options.n_batch),
-    };
-    let plan = |graph: &Graph| Plan::new(graph.fused(), options.n_batch, n_outputs);
+    let plan = |graph: &Graph| Plan::new(graph.fused(), options.n_batch, options.n_outputs());
     let n_layer = graph.layer_starts.len();
     let on_gpu = match options.n_gpu_layers {
         -1 => n_layer,

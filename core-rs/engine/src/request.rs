@@ -1,10 +1,12 @@
 //! One completion: what was asked, how far it is, what comes out of each token.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use puna_text::{Sampler, SamplerParams, Tokenizer, Utf8Joiner};
+use puna_text::{Logprobs, Sampler, SamplerParams, Tokenizer, Utf8Joiner, logprobs};
 
 use crate::error::Result;
+use crate::stops::StopTexts;
 
 /// What a caller wants.
 #[derive(Clone, Debug)]
@@ -21,6 +23,39 @@ pub struct Request {
     pub ignore_eos: bool,
     /// Write special tokens into the text.
     pub special: bool,
+    /// Log-probabilities of the prompt's tokens too, an event each; the session must have
+    /// `logits_all`, and nothing of the prompt is reused.
+    pub prompt_logprobs: bool,
+    pub hook: Option<Hook>,
+}
+
+/// A hook's refusal, whatever it is.
+pub type HookError = Box<dyn std::error::Error + Send + Sync>;
+
+type HookFn = dyn FnMut(&[u32], &mut Vec<f32>) -> std::result::Result<bool, HookError> + Send;
+
+/// Called before each choice with the tokens so far and the logits `[n_vocab]`, which it may
+/// change; true ends the completion without another token. An error ends it too.
+#[derive(Clone)]
+pub struct Hook(Arc<Mutex<HookFn>>);
+
+impl Hook {
+    pub fn new(
+        hook: impl FnMut(&[u32], &mut Vec<f32>) -> std::result::Result<bool, HookError> + Send + 'static,
+    ) -> Hook {
+        Hook(Arc::new(Mutex::new(hook)))
+    }
+
+    fn call(&self, tokens: &[u32], logits: &mut Vec<f32>) -> std::result::Result<bool, HookError> {
+        let mut hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hook(tokens, logits)
+    }
+}
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 /// Why a completion ended.
@@ -32,6 +67,8 @@ pub enum Finish {
     Length,
     /// The caller cancelled it.
     Cancelled,
+    /// Its hook failed; the event has the error.
+    Failed,
 }
 
 impl Finish {
@@ -41,28 +78,29 @@ impl Finish {
             Finish::Stop => "stop",
             Finish::Length => "length",
             Finish::Cancelled => "cancelled",
+            Finish::Failed => "failed",
         }
     }
 }
 
-/// Natural logarithms of probabilities under the model (temperature 1, no filters).
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenLogprobs {
-    pub logprob: f32,
-    /// The likeliest tokens, best first.
-    pub top: Vec<(u32, f32)>,
-}
-
 /// What one step brought to one request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Event {
     pub request: u64,
+    /// The sequence it works on.
+    pub seq: u32,
+    /// Tokens of the prompt that were in the cache already.
+    pub n_reused: usize,
+    /// Whether the token is one of the prompt (see [`Request::prompt_logprobs`]).
+    pub of_prompt: bool,
     /// `None` when it ended without another token.
     pub token: Option<u32>,
     /// Text that is now certain: whole characters, no part of a stop text. Often empty.
     pub text: String,
-    pub logprobs: Option<TokenLogprobs>,
+    /// Of the token under the model: temperature 1, no filters.
+    pub logprobs: Option<Logprobs>,
     pub finish: Option<Finish>,
+    pub error: Option<HookError>,
 }
 
 /// A request at work on its sequence.
@@ -75,7 +113,12 @@ pub(crate) struct Running {
     pub sampler: Sampler,
     characters: Utf8Joiner,
     stops: StopTexts,
+    /// Prompt and choices.
+    tokens: Vec<u32>,
+    n_reused: usize,
     n_generated: usize,
+    /// Tokens of the prompt whose log-probabilities were told.
+    n_told: usize,
 }
 
 impl Running {
@@ -84,9 +127,9 @@ impl Running {
         seq: u32,
         request: Request,
         n_reused: usize,
-        tokenizer: &Tokenizer,
+        tokenizer: &Arc<Tokenizer>,
     ) -> Result<Running> {
-        let mut sampler = Sampler::new(request.sampling.clone(), tokenizer.n_vocab())?;
+        let mut sampler = Sampler::new(request.sampling.clone(), tokenizer)?;
         request.prompt.iter().for_each(|&t| sampler.accept(t));
         Ok(Running {
             id,
@@ -95,25 +138,83 @@ impl Running {
             sampler,
             characters: Utf8Joiner::default(),
             stops: StopTexts::new(request.stop.clone()),
+            tokens: request.prompt.clone(),
+            n_reused,
             n_generated: 0,
+            n_told: 1, // nothing comes before the first
             request,
         })
     }
 
     /// Whether the choice needs no more than the largest logit.
     pub fn is_greedy(&self) -> bool {
-        self.request.logprobs.is_none() && self.sampler.is_greedy()
+        let wants = &self.request;
+        wants.logprobs.is_none()
+            && !wants.prompt_logprobs
+            && wants.hook.is_none()
+            && self.sampler.is_greedy()
+    }
+
+    /// What a row of logits brings: the next token of the prompt, where its log-probabilities are
+    /// wanted, else a choice.
+    pub fn choose(&mut self, logits: &[f32], tokenizer: &Tokenizer) -> Result<Event> {
+        let n_top = self.request.logprobs.unwrap_or(0);
+        if self.request.prompt_logprobs && self.n_told < self.request.prompt.len() {
+            let token = self.request.prompt[self.n_told];
+            self.n_told += 1;
+            return Ok(Event {
+                token: Some(token),
+                of_prompt: true,
+                logprobs: Some(logprobs(logits, token, n_top)),
+                ..self.event()
+            });
+        }
+        let mut changed = vec![];
+        if let Some(hook) = &self.request.hook {
+            changed = logits.to_vec();
+            match hook.call(&self.tokens, &mut changed) {
+                Ok(false) => {}
+                Ok(true) => return Ok(self.end(Finish::Stop)),
+                Err(error) => {
+                    let error = Some(error);
+                    return Ok(Event {
+                        error,
+                        ..self.end(Finish::Failed)
+                    });
+                }
+            }
+        }
+        let seen = if changed.is_empty() { logits } else { &changed };
+        let token = self.sampler.sample(seen)?;
+        let found = self.request.logprobs.map(|n| logprobs(logits, token, n));
+        self.accept(token, found, tokenizer)
+    }
+
+    /// An event in which nothing happens.
+    fn event(&self) -> Event {
+        Event {
+            request: self.id,
+            seq: self.seq,
+            n_reused: self.n_reused,
+            of_prompt: false,
+            token: None,
+            text: String::new(),
+            logprobs: None,
+            finish: None,
+            error: None,
+        }
     }
 
     /// Takes the chosen token: text out, and whether that was the end.
     pub fn accept(
         &mut self,
         token: u32,
-        logprobs: Option<TokenLogprobs>,
+        logprobs: Option<Logprobs>,
         tokenizer: &Tokenizer,
     ) -> Result<Event> {
         self.sampler.accept(token);
         self.pending.push_back(token);
+        self.tokens.push(token);
         self.n_generated += 1;
         let ended = tokenizer.is_eog(token) && !self.request.ignore_eos;
         let mut text = String::new();
@@ -136,22 +237,20 @@ impl Running {
             text += &self.flush();
         }
         Ok(Event {
-            request: self.id,
             token: Some(token),
             text,
             logprobs,
             finish,
+            ..self.event()
         })
     }
 
     /// The end without another token.
     pub fn end(&mut self, finish: Finish) -> Event {
         Event {
-            request: self.id,
-            token: None,
             text: self.flush(),
-            logprobs: None,
             finish: Some(finish),
+            ..self.event()
         }
     }
 
@@ -163,81 +262,5 @@ impl Running {
             text += &std::mem::take(&mut self.stops.held);
         }
         text
-    }
-}
-
-/// Finds stop texts in a stream, holding back what may become one.
-struct StopTexts {
-    stops: Vec<String>,
-    held: String,
-}
-
-impl StopTexts {
-    fn new(mut stops: Vec<String>) -> Self {
-        stops.retain(|s| !s.is_empty());
-        StopTexts {
-            stops,
-            held: String::new(),
-        }
-    }
-
-    /// Text that can go out, and whether a stop text was found (it and what follows is dropped).
-    fn push(&mut self, piece: &str) -> (String, bool) {
-        self.held += piece;
-        let found = self.stops.iter().filter_map(|s| self.held.find(s)).min();
-        if let Some(at) = found {
-            self.held.truncate(at);
-            return (std::mem::take(&mut self.held), true);
-        }
-        let keep = self.stops.iter().map(|s| overlap(&self.held, s)).max();
-        let rest = self.held.split_off(self.held.len() - keep.unwrap_or(0));
-        (std::mem::replace(&mut self.held, rest), false)
-    }
-}
-
-/// Bytes of the longest end of `text` that is a beginning of `stop`.
-fn overlap(text: &str, stop: &str) -> usize {
-    (1..=stop.len().min(text.len()))
-        .rev()
-        .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
-        .unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stream(stops: &[&str], pieces: &[&str]) -> (Vec<String>, bool) {
-        let mut s = StopTexts::new(stops.iter().map(|s| s.to_string()).collect());
-        let mut out = vec![];
-        for piece in pieces {
-            let (text, stopped) = s.push(piece);
-            out.push(text);
-            if stopped {
-                return (out, true);
-            }
-        }
-        (out, false)
-    }
-
-    #[test]
-    fn a_stop_text_over_several_pieces_never_shows() {
-        let (out, stopped) = stream(&["\n\nUser:"], &["Hi", "\n", "\nUs", "er: x"]);
-        assert_eq!((out.join(""), stopped), ("Hi".into(), true));
-    }
-
-    #[test]
-    fn what_only_began_like_a_stop_text_comes_out_later() {
-        let (out, stopped) = stream(&["END"], &["aE", "N", "x"]);
-        assert_eq!(
-            (out, stopped),
-            (vec!["a".into(), "".into(), "ENx".into()], false)
-        );
-    }
-
-    #[test]
-    fn the_earliest_stop_text_wins() {
-        let (out, stopped) = stream(&["c", "b"], &["abc"]);
-        assert_eq!((out.join(""), stopped), ("a".into(), true));
     }
 }

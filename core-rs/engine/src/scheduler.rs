@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use puna_graph::{Output, Read};
 
 use crate::error::{Error, Result};
-use crate::request::{Event, Finish, Request, Running, TokenLogprobs};
+use crate::request::{Event, Finish, Request, Running};
 use crate::session::{Item, Session};
 
 pub type RequestId = u64;
@@ -16,8 +16,6 @@ pub struct Scheduler {
     session: Session,
     waiting: VecDeque<(RequestId, Request)>,
     running: Vec<Running>,
-    /// Tokens in the cache for each sequence, kept after a request for the next one's prefix.
-    history: Vec<Vec<u32>>,
     next_id: RequestId,
     step: Option<Step>,
 }
@@ -32,12 +30,10 @@ struct Step {
 
 impl Scheduler {
     pub fn new(session: Session) -> Scheduler {
-        let n = session.n_seq_max();
         Scheduler {
             session,
             waiting: VecDeque::new(),
             running: vec![],
-            history: vec![vec![]; n],
             next_id: 0,
             step: None,
         }
@@ -52,28 +48,45 @@ impl Scheduler {
         self.running.clear();
         self.waiting.clear();
         self.step = None;
-        for seq in 0..self.history.len() {
-            self.history[seq].truncate(self.session.n_past(seq as u32));
-        }
         &mut self.session
     }
 
-    /// Tokens of a sequence in the cache.
-    pub fn history(&self, seq: u32) -> &[u32] {
-        &self.history[seq as usize]
+    /// A sequence as bytes; see [`Session::save`]. Requests go on.
+    ///
+    /// # Errors
+    /// Those of [`Session::save`].
+    pub fn save(&mut self, seq: u32) -> Result<Option<Vec<u8>>> {
+        self.session.save(seq)
     }
 
-    /// Notes tokens that were evaluated through [`Scheduler::session_mut`].
-    pub fn note(&mut self, seq: u32, tokens: &[u32]) {
-        self.history[seq as usize].extend_from_slice(tokens);
+    /// Puts a saved sequence where no request works, and answers where.
+    ///
+    /// # Errors
+    /// Those of [`Session::load`]; no sequence that is idle.
+    pub fn load_idle(&mut self, bytes: &[u8]) -> Result<u32> {
+        let seq = self.idle().min_by_key(|&seq| self.session.n_past(seq));
+        let seq = seq.ok_or_else(|| {
+            Error::argument(
+                "sequences",
+                "all at work",
+                "one that is idle; see n_seq_max",
+            )
+        })?;
+        self.session.load(seq, bytes)?;
+        Ok(seq)
     }
 
     /// Forgets every sequence.
     pub fn reset(&mut self) {
-        for seq in 0..self.history.len() {
-            self.session_mut().truncate(seq as u32, 0);
-            self.history[seq].clear();
-        }
+        let n = self.session.n_seq_max() as u32;
+        let session = self.session_mut();
+        (0..n).for_each(|seq| session.truncate(seq, 0));
+    }
+
+    /// Sequences that no request works on.
+    fn idle(&self) -> impl Iterator<Item = u32> + use<> {
+        let busy: Vec<u32> = self.running.iter().map(|r| r.seq).collect();
+        (0..self.session.n_seq_max() as u32).filter(move |seq| !busy.contains(seq))
     }
 
     /// Queues a request.
@@ -93,7 +106,11 @@ impl Scheduler {
         if let Some(&id) = request.prompt.iter().find(|&&t| t as usize >= n_vocab) {
             return Err(Error::Token { id, n_vocab });
         }
-        puna_text::Sampler::new(request.sampling.clone(), n_vocab)?;
+        if request.prompt_logprobs && !self.session.logits_all() {
+            let expected = "false, or a session with logits_all";
+            return Err(Error::argument("prompt_logprobs", true, expected));
+        }
+        puna_text::Sampler::new(request.sampling.clone(), self.session.tokenizer())?;
         let id = self.next_id;
         self.next_id += 1;
         self.waiting.push_back((id, request));
@@ -191,20 +208,23 @@ impl Scheduler {
     /// Gives waiting requests free sequences, each the one that shares the longest prefix.
     fn admit(&mut self) -> Result<()> {
         while let Some((id, request)) = self.waiting.pop_front() {
-            let busy = |seq: &u32| self.running.iter().any(|r| r.seq == *seq);
             let common = |seq: u32| {
-                let pairs = self.history[seq as usize].iter().zip(&request.prompt);
+                let pairs = self.session.history(seq).iter().zip(&request.prompt);
                 pairs.take_while(|(a, b)| a == b).count()
             };
-            let free = (0..self.history.len() as u32).filter(|s| !busy(s));
-            let Some(seq) = free.max_by_key(|&s| (common(s), std::cmp::Reverse(s))) else {
+            let best = self
+                .idle()
+                .max_by_key(|&s| (common(s), std::cmp::Reverse(s)));
+            let Some(seq) = best else {
                 self.waiting.push_front((id, request));
                 return Ok(());
             };
             // At least the last token is evaluated again: its logits are needed.
-            let n_reused = common(seq).min(request.prompt.len() - 1);
+            let n_reused = match request.prompt_logprobs {
+                true => 0,
+                false => common(seq).min(request.prompt.len() - 1),
+            };
             self.session.truncate(seq, n_reused);
-            self.history[seq as usize].truncate(n_reused);
             let tokenizer = self.session.tokenizer().clone();
             let running = Running::new(id, seq, request, n_reused, &tokenizer)?;
             self.running.push(running);
@@ -236,7 +256,7 @@ impl Scheduler {
                     .map(|(k, &token)| Item {
                         token,
                         seq: r.seq,
-                        output: k + 1 == wanted,
+                        output: k + 1 == wanted || r.request.prompt_logprobs,
                     }),
             );
             i += 1;
@@ -246,11 +266,10 @@ impl Scheduler {
 
     /// Frees cells of sequences no request uses; whether there is room for `n` now.
     fn forget_idle_history(&mut self, room: &mut usize, n: usize) -> bool {
-        for seq in 0..self.history.len() {
-            if *room < n && self.running.iter().all(|r| r.seq != seq as u32) {
+        for seq in self.idle() {
+            if *room < n {
                 let before = self.session.n_free();
-                self.session.truncate(seq as u32, 0);
-                self.history[seq].clear();
+                self.session.truncate(seq, 0);
                 *room += self.session.n_free() - before;
             }
         }
@@ -261,7 +280,6 @@ impl Scheduler {
     fn advance(&mut self, items: &[Item]) -> Vec<RequestId> {
         let mut rows = vec![];
         for item in items {
-            self.history[item.seq as usize].push(item.token);
             if let Some(r) = self.running.iter_mut().find(|r| r.seq == item.seq) {
                 r.pending.pop_front();
                 if item.output {
@@ -272,7 +290,8 @@ impl Scheduler {
         rows
     }
 
-    /// Chooses the next token of a request from its row of the output.
+    /// What a row of the output brings to its request: a token chosen, or, for a row within a
+    /// prompt, the log-probability of the prompt's next token.
     fn choose(&mut self, id: RequestId, row: usize, output: &Output) -> Result<Option<Event>> {
         let n_vocab = self.session.n_vocab();
         let tokenizer = self.session.tokenizer().clone();
@@ -281,16 +300,13 @@ impl Scheduler {
             return Ok(None);
         };
         let running = &mut self.running[at];
-        let (token, logprobs) = match output {
-            Output::Ids(ids) => (ids[row], None),
+        let event = match output {
+            Output::Ids(ids) => running.accept(ids[row], None, &tokenizer)?,
             Output::F32(logits) => {
                 let logits = &logits[row * n_vocab..][..n_vocab];
-                let token = running.sampler.sample(logits)?;
-                let n_top = running.request.logprobs;
-                (token, n_top.map(|n| logprobs(logits, token, n)))
+                running.choose(logits, &tokenizer)?
             }
         };
-        let event = running.accept(token, logprobs, &tokenizer)?;
         if event.finish.is_some() {
             self.running.remove(at);
         }
@@ -299,25 +315,5 @@ impl Scheduler {
 
     fn by_id(&self, id: RequestId) -> Option<&Running> {
         self.running.iter().find(|r| r.id == id)
-    }
-}
-
-/// Log-softmax of one token and of the `n` likeliest.
-fn logprobs(logits: &[f32], token: u32, n: usize) -> TokenLogprobs {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&x| ((x - max) as f64).exp()).sum();
-    let log_sum = max as f64 + sum.ln();
-    let logprob = |id: u32| (logits[id as usize] as f64 - log_sum) as f32;
-    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
-    let n = n.min(ids.len());
-    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]);
-    if n > 0 && n < ids.len() {
-        ids.select_nth_unstable_by(n - 1, by_logit);
-    }
-    ids.truncate(n);
-    ids.sort_by(by_logit);
-    TokenLogprobs {
-        logprob: logprob(token),
-        top: ids.into_iter().map(|id| (id, logprob(id))).collect(),
     }
 }

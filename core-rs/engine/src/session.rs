@@ -9,6 +9,7 @@ use puna_text::Tokenizer;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::load::SessionOptions;
+use crate::state::State;
 
 /// One token to evaluate: the next position of its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,14 @@ pub struct Session {
     logits_all: bool,
     n_vocab: usize,
     n_embd: usize,
+    /// Most output rows of a batch.
     n_outputs: usize,
+    /// Per sequence the tokens at positions 0, 1, …, as far as they are known.
+    history: Vec<Vec<u32>>,
+    /// Cells of the run whose results have not been read.
+    unread: Vec<u32>,
+    /// What the cache's bytes belong to: a model, and how its cache is kept.
+    pub(crate) fingerprint: u64,
 }
 
 impl Session {
@@ -38,6 +46,7 @@ impl Session {
         options: &SessionOptions,
         h: &Hparams,
         tokenizer: Arc<Tokenizer>,
+        fingerprint: u64,
     ) -> Session {
         Session {
             exec,
@@ -48,7 +57,10 @@ impl Session {
             logits_all: options.logits_all,
             n_vocab: h.n_vocab,
             n_embd: h.n_embd,
-            n_outputs: 0,
+            n_outputs: options.n_outputs(),
+            history: vec![vec![]; options.n_seq_max],
+            unread: vec![],
+            fingerprint,
         }
     }
 
@@ -99,6 +111,12 @@ impl Session {
         self.cache.n_free()
     }
 
+    /// The tokens at positions 0, 1, … of a sequence, as far as they are known: up to the first
+    /// position that was removed or moved.
+    pub fn history(&self, seq: u32) -> &[u32] {
+        self.history.get(seq as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// Starts the evaluation of up to `n_batch` tokens, each at the end of its sequence.
     ///
     /// # Errors
@@ -106,16 +124,40 @@ impl Session {
     /// is then as it was before.
     pub fn start(&mut self, items: &[Item]) -> Result<()> {
         let batch = self.batch(items)?;
-        self.n_outputs = batch.outputs.len();
         self.exec.run(&batch).inspect_err(|_| {
             self.cache.untake(&batch.cells);
         })?;
+        self.unread = batch.cells;
+        for (item, &pos) in items.iter().zip(&batch.pos) {
+            let history = &mut self.history[item.seq as usize];
+            if history.len() == pos as usize {
+                history.push(item.token);
+            }
+        }
         Ok(())
     }
 
     /// Results of the last start, `[n_outputs, n_vocab]` or ids; `None` = await the device.
+    ///
+    /// # Errors
+    /// A device that fails; the tokens of the last start are then not in the cache.
     pub fn finish(&mut self, what: Read) -> Result<Option<Output>> {
-        Ok(self.exec.read(what)?)
+        let found = self.exec.read(what);
+        match &found {
+            Ok(None) => {}
+            Ok(Some(_)) => self.unread.clear(),
+            Err(_) => self.forget_unread(),
+        }
+        Ok(found?)
+    }
+
+    /// Takes tokens whose evaluation failed after its start out of the book.
+    fn forget_unread(&mut self) {
+        self.cache.untake(&std::mem::take(&mut self.unread));
+        for seq in 0..self.n_seq_max as u32 {
+            let n = self.n_past(seq);
+            self.history[seq as usize].truncate(n);
+        }
     }
 
     /// Start and finish: logits `[n_outputs, n_vocab]`. Blocks natively.
@@ -136,11 +178,20 @@ impl Session {
 
     /// Removes positions `from ..` of a sequence.
     pub fn truncate(&mut self, seq: u32, from: usize) {
-        let from = i32::try_from(from).unwrap_or(i32::MAX);
-        self.cache.remove(seq, from, i32::MAX);
+        self.remove(seq, from, usize::MAX);
     }
 
-    /// Makes the first `n` tokens of `source` also those of `target`, which must be empty.
+    /// Removes positions `from .. to` of a sequence; what comes after keeps its positions.
+    pub fn remove(&mut self, seq: u32, from: usize, to: usize) {
+        let bound = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        self.cache.remove(seq, bound(from), bound(to));
+        if let Some(history) = self.history.get_mut(seq as usize).filter(|_| from < to) {
+            history.truncate(from);
+        }
+    }
+
+    /// Makes the first `n` tokens of `source` also those of `target`, which must be empty. They
+    /// share cells: nothing is copied.
     ///
     /// # Errors
     /// A sequence out of range, or a target that has tokens.
@@ -150,26 +201,95 @@ impl Session {
         if self.n_past(target) != 0 {
             return Err(Error::argument("target", target, "an empty sequence"));
         }
-        self.cache.share(source, target, 0, n as i32);
+        let to = i32::try_from(n).unwrap_or(i32::MAX);
+        self.cache.share(source, target, 0, to);
+        let known = self.history(source);
+        self.history[target as usize] = known[..n.min(known.len())].to_vec();
         Ok(())
     }
 
     /// Drops `n` tokens of a sequence from position `keep` on and moves the rest down.
     ///
     /// # Errors
-    /// Cells shared with another sequence; a device without the operation.
+    /// Cells shared with another sequence; a device without the operation. Nothing has changed
+    /// then.
     pub fn shift(&mut self, seq: u32, keep: usize, n: usize) -> Result<()> {
         self.check_seq(seq)?;
-        let (from, to) = (keep as i32, (keep + n) as i32);
-        let delta = -(n as i32);
-        // The book moves first because it refuses shared cells; the dropped ones go before that.
+        let past = self.n_past(seq);
+        if keep.checked_add(n).is_none_or(|end| end > past) {
+            let expected = format!("keep + n at most the {past} tokens of the sequence");
+            return Err(Error::argument("shift", format!("{keep} + {n}"), expected));
+        }
+        let (from, to, delta) = (keep as i32, (keep + n) as i32, -(n as i32));
+        let cells = self.cache.own(seq, to)?;
+        self.exec.cache(&CacheOp::Shift {
+            cells: cells.clone(),
+            delta,
+        })?;
         self.cache.remove(seq, from, to);
-        let cells = self.cache.shift(seq, to, i32::MAX, delta)?;
-        self.exec.cache(&CacheOp::Shift { cells, delta })?;
+        self.cache.shift(&cells, delta);
+        self.history[seq as usize].truncate(keep);
         Ok(())
     }
 
-    fn check_seq(&self, seq: u32) -> Result<()> {
+    /// A sequence as bytes: its tokens, their positions, their keys and values (`state.rs`).
+    /// `None` = await the device and ask again.
+    ///
+    /// # Errors
+    /// A sequence out of range, a device without the operation.
+    pub fn save(&mut self, seq: u32) -> Result<Option<Vec<u8>>> {
+        self.check_seq(seq)?;
+        let (cells, positions) = self.cache.of(seq);
+        let kv = match cells.is_empty() {
+            true => Some(vec![]),
+            false => self.exec.cache(&CacheOp::Save { cells })?,
+        };
+        Ok(kv.map(|kv| {
+            let state = State {
+                fingerprint: self.fingerprint,
+                tokens: self.history(seq).to_vec(),
+                positions,
+                kv,
+            };
+            state.to_bytes()
+        }))
+    }
+
+    /// Puts a saved sequence in the place of `seq`.
+    ///
+    /// # Errors
+    /// Bytes that are no saved sequence of this model, a sequence out of range, no room. The
+    /// sequence is as it was then, or empty where the device failed.
+    pub fn load(&mut self, seq: u32, bytes: &[u8]) -> Result<()> {
+        self.check_seq(seq)?;
+        let state = State::from_bytes(bytes, self.fingerprint, self.n_vocab)?;
+        let (mine, n) = (self.cache.sole(seq), state.positions.len());
+        if n > self.n_free() + mine {
+            return Err(Error::CacheFull {
+                wanted: n,
+                free: self.n_free() + mine,
+                n_ctx: self.n_ctx(),
+            });
+        }
+        self.truncate(seq, 0);
+        if n > 0 {
+            let places: Vec<_> = state.positions.iter().map(|&pos| (pos, seq)).collect();
+            let cells = self.cache.take(&places)?;
+            let op = CacheOp::Load {
+                cells: cells.clone(),
+                bytes: state.kv,
+            };
+            self.exec
+                .cache(&op)
+                .inspect_err(|_| self.cache.untake(&cells))?;
+        }
+        self.history[seq as usize] = state.tokens;
+        Ok(())
+    }
+
+    /// # Errors
+    /// A sequence that there is not.
+    pub fn check_seq(&self, seq: u32) -> Result<()> {
         if (seq as usize) < self.n_seq_max {
             return Ok(());
         }
@@ -182,6 +302,11 @@ impl Session {
         if items.is_empty() || items.len() > self.n_batch {
             let expected = format!("1 to n_batch = {}", self.n_batch);
             return Err(Error::argument("tokens in a batch", items.len(), expected));
+        }
+        let n_outputs = items.iter().filter(|item| item.output).count();
+        if n_outputs > self.n_outputs {
+            let expected = format!("at most {}; more need logits_all", self.n_outputs);
+            return Err(Error::argument("tokens with outputs", n_outputs, expected));
         }
         let mut ends: Vec<i32> = vec![-1; self.n_seq_max];
         let mut places = Vec::with_capacity(items.len());

@@ -40,16 +40,18 @@ impl Split {
 
     /// Hands the activations over; false while they must be awaited.
     fn hand_over(&mut self) -> Result<bool> {
-        let Some(batch) = &mut self.waiting else {
+        let Some(mut batch) = self.waiting.take() else {
             return Ok(true);
         };
+        // A half that fails ends the run: `waiting` stays empty.
         match self.first.read(Read::Hidden)? {
-            None => Ok(false),
+            None => {
+                self.waiting = Some(batch);
+                Ok(false)
+            }
             Some(Output::F32(x)) => {
                 batch.input = Some(x);
-                let batch = self.waiting.take().expect("checked above");
-                self.second.run(&batch)?;
-                Ok(true)
+                self.second.run(&batch).map(|()| true)
             }
             Some(Output::Ids(_)) => Err(Error::Device {
                 executor: self.first.name(),

@@ -70,7 +70,7 @@ fn a_second_turn_evaluates_only_what_is_new() {
     scheduler.add(greedy(&model, &longer, 1)).expect("added");
     scheduler.start().expect("started");
     let n_shared = greedy(&model, ONCE, 1).prompt.len();
-    assert!(scheduler.history(0).len() > n_shared);
+    assert!(scheduler.session().history(0).len() > n_shared);
     let fresh = Scheduler::new(session(&model, &SessionOptions::default()));
     let again = run(&mut { fresh }, vec![greedy(&model, &longer, 1)]);
     let events = scheduler.finish().expect("finished").expect("no wait");

@@ -188,6 +188,14 @@ impl Array {
         }
         let this = slf.get();
         let wants = |flag: c_int| flags & flag == flag;
+        // Rows lie one after another: that is Fortran's order too only where one dimension has more
+        // than one element.
+        let is_flat = this.shape.iter().filter(|&&n| n != 1).count() <= 1;
+        if wants(ffi::PyBUF_F_CONTIGUOUS) && !is_flat {
+            return Err(PyBufferError::new_err(
+                "this array is C-contiguous, expected no Fortran order",
+            ));
+        }
         let bytes = this.data.bytes();
         view.buf = bytes.as_ptr().cast_mut().cast();
         view.len = bytes.len() as isize;
@@ -236,4 +244,17 @@ pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> crate::er
     let n_keep = n_rows.map_or(total, |n| n.min(total));
     values.truncate(values.len() / total.max(1) * n_keep);
     Ok(Array::f32s(values, &[n_keep]))
+}
+
+/// Rows `start` to `stop` of an f32 array of two dimensions.
+#[pyfunction]
+pub fn slice_rows(array: &Array, start: usize, stop: usize) -> crate::error::Result<Array> {
+    let width = array.shape.last().map_or(0, |&n| n as usize);
+    let rows = array.as_f32s().filter(|_| array.shape.len() == 2);
+    let found = rows.and_then(|x| x.get(start * width..stop * width));
+    let found = found.ok_or_else(|| {
+        let expected = "rows of a float32 array of two dimensions";
+        crate::error::argument("rows", format!("{start} to {stop}"), expected)
+    })?;
+    Ok(Array::f32s(found.to_vec(), &[stop - start]))
 }

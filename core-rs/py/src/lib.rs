@@ -8,8 +8,11 @@ mod array;
 mod build;
 mod devices;
 mod error;
+mod event;
 mod gguf;
 mod gpu;
+mod hook;
+mod locked;
 mod model;
 mod quant;
 mod sampler;
@@ -26,11 +29,13 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::array::{Array, concat};
+    use super::array::{Array, concat, slice_rows};
     #[pymodule_export]
     use super::build::{_panic, build_info, version};
     #[pymodule_export]
     use super::devices::{cpu, gpus};
+    #[pymodule_export]
+    use super::event::Event;
     #[pymodule_export]
     use super::gguf::{GgufFile, GgufWriter};
     #[pymodule_export]
@@ -42,7 +47,7 @@ mod _core {
     #[pymodule_export]
     use super::sampler::{Sampler, SamplerParams};
     #[pymodule_export]
-    use super::session::{Event, Session};
+    use super::session::Session;
     #[pymodule_export]
     use super::tiny::{architectures, tiny_model};
     #[pymodule_export]

@@ -13,7 +13,7 @@ use crate::error::{Result, argument};
 use crate::gguf::{File, GgufFile};
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
-use crate::{gpu, signals, source};
+use crate::{gpu, signals, source, value};
 
 /// A model file with its tokenizer; weights go into sessions.
 #[pyclass(frozen, module = "puna._core")]
@@ -22,13 +22,28 @@ pub struct Model(Arc<puna_engine::Model>);
 #[pymethods]
 impl Model {
     /// `source` is a path, bytes, or a file object with `read` and `seek`. Without `mmap` a path is
-    /// read instead of mapped.
+    /// read instead of mapped. `overrides` are keys of the metadata with other values, each with
+    /// GGUF's type.
     #[new]
-    #[pyo3(signature = (source, *, mmap=true))]
-    fn new(source: &Bound<'_, PyAny>, mmap: bool) -> Result<Self> {
+    #[pyo3(signature = (source, *, mmap=true, overrides=vec![]))]
+    fn new(
+        source: &Bound<'_, PyAny>,
+        mmap: bool,
+        overrides: Vec<(String, Bound<'_, PyAny>, String)>,
+    ) -> Result<Self> {
         let path = source.extract::<PathBuf>().ok();
         let source = source::source(source, mmap)?;
-        let py_free = || puna_engine::Model::from_source(source);
+        let overrides = overrides
+            .iter()
+            .map(|(key, x, kind)| Ok((key.clone(), value::from_python(key, x, kind)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let py_free = || {
+            let mut gguf = puna_format::Gguf::from_source(source)?;
+            for (key, value) in overrides {
+                gguf.metadata.set(&key, value);
+            }
+            puna_engine::Model::new(gguf)
+        };
         let model = Python::attach(|py| py.detach(py_free));
         let model = model.map_err(|e| match (e, &path) {
             (puna_engine::Error::Format(e), Some(path)) => e.in_file(path).into(),
@@ -68,7 +83,7 @@ impl Model {
     /// the GPU of a browser tab (`puna/webgpu.js`).
     #[pyo3(signature = (
         *, n_ctx=0, n_batch=512, n_seq_max=1, n_threads=None, n_gpu_layers=0, logits_all=false,
-        type_k="f16", type_v="f16", rope_freq_base=None, rope_freq_scale=None, progress=None,
+        type_k="f16", type_v="f16", hidden=false, embedding=false, rope_freq_base=None, rope_freq_scale=None, progress=None,
         host=None,
     ))]
     #[allow(clippy::too_many_arguments)] // Python names them
@@ -83,6 +98,8 @@ impl Model {
         logits_all: bool,
         type_k: &str,
         type_v: &str,
+        hidden: bool,
+        embedding: bool,
         rope_freq_base: Option<f32>,
         rope_freq_scale: Option<f32>,
         progress: Option<Py<PyAny>>,
@@ -97,6 +114,8 @@ impl Model {
             logits_all,
             type_k: kv_dtype("type_k", type_k)?,
             type_v: kv_dtype("type_v", type_v)?,
+            keep_hidden: hidden,
+            embedding,
             rope_freq_base,
             rope_freq_scale,
             ..SessionOptions::default()

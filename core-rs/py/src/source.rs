@@ -97,9 +97,17 @@ impl FileObject {
             if piece.is_empty() {
                 break;
             }
-            let n = piece.len().min(n);
-            buf[done..done + n].copy_from_slice(&piece[..n]);
-            done += n;
+            if piece.len() > n {
+                let message = format!("read({n}) answered {} bytes", piece.len());
+                return Err(crate::error::argument(
+                    "model_path",
+                    message,
+                    "at most as many as asked for",
+                )
+                .into());
+            }
+            buf[done..done + piece.len()].copy_from_slice(&piece);
+            done += piece.len();
         }
         Ok(done)
     }

@@ -52,6 +52,8 @@ pub fn greedy(model: &Model, prompt: &str, max_tokens: usize) -> Request {
         logprobs: None,
         ignore_eos: false,
         special: false,
+        prompt_logprobs: false,
+        hook: None,
     }
 }
 

@@ -1,0 +1,237 @@
+"""Completions: prompts in, llama-cpp-python's dictionaries out, whole or as a stream."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, Unpack
+
+from puna import arguments, hooks
+from puna._native import core
+from puna.chat import ChatFormat
+from puna.completion import ChatCompletion, Completion, Timings
+from puna.errors import ModelError, UnsupportedError
+from puna.infill import Infill
+from puna.options import Seeds
+from puna.request import ChatOptions, ChatRequest, CompletionOptions, CompletionRequest, Request
+from puna.states import States
+from puna.steps import Steps
+
+Response: TypeAlias = dict[str, Any]
+
+
+class Generation(States):
+    """What `Llama` generates."""
+
+    model_path: str
+    chat_format: str | None
+    chat_handler: Any
+    spm_infill: bool
+    timings: Timings
+    _file: core.GgufFile
+    _chat: ChatFormat | None
+    _seeds: Seeds
+    _last_n: int
+    _steps: Steps | None
+
+    def create_completion(
+        self, prompt: str | Sequence[int], **options: Unpack[CompletionOptions]
+    ) -> Response | Iterator[Response]:
+        """Continues `prompt`: text (special tokens in it are read as such) or token ids.
+
+        With `suffix` it writes what stands between the two texts (models that were trained to). Options:
+        max_tokens=16 (None, 0 and less: until the context ends), temperature=0.8, top_p=0.95, min_p=0.05,
+        top_k=40, repeat_penalty=1.0, frequency_penalty=0.0, presence_penalty=0.0, logit_bias=None,
+        seed=None, stop=None, echo=False, logprobs=None, stream=False, model=None, suffix=None,
+        logits_processor=None, stopping_criteria=None, ignore_eos=False, and those of `puna.Sampler`.
+        With `stream` the answer is an iterator of chunks; closing it ends the completion.
+        """
+        request = CompletionRequest.parse(options)
+        return self._run(self._completion(prompt, request), request)
+
+    __call__ = create_completion
+
+    async def acreate_completion(
+        self, prompt: str | Sequence[int], **options: Unpack[CompletionOptions]
+    ) -> Response | AsyncIterator[Response]:
+        """`create_completion`, awaited; with `stream` an asynchronous iterator."""
+        request = CompletionRequest.parse(options)
+        return await self._arun(self._completion(prompt, request), request)
+
+    def create_chat_completion(
+        self, messages: Sequence[Mapping[str, Any]], **options: Any
+    ) -> Response | Iterator[Response]:
+        """The assistant's answer to `messages`, by the model's chat template (or `chat_format`).
+
+        Options as for `create_completion`, but temperature=0.2, max_tokens=None, logprobs=None (True
+        wants them, of the `top_logprobs` likeliest tokens too), no echo and no suffix. A `chat_handler`
+        gets the messages and options as they are, and answers itself.
+        """
+        if self.chat_handler is not None:
+            answer: Response | Iterator[Response] = self.chat_handler(
+                llama=self, messages=messages, **options
+            )
+            return answer
+        request = ChatRequest.parse(options)
+        return self._run(self._chat_completion(messages, request), request)
+
+    async def acreate_chat_completion(
+        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+    ) -> Response | AsyncIterator[Response]:
+        """`create_chat_completion`, awaited; with `stream` an asynchronous iterator."""
+        if self.chat_handler is not None:
+            expected = "None: a chat handler answers blocking calls only"
+            raise UnsupportedError(f"chat_handler = {self.chat_handler!r}, expected {expected}")
+        request = ChatRequest.parse(options)
+        return await self._arun(self._chat_completion(messages, request), request)
+
+    def create_chat_completion_openai_v1(
+        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+    ) -> Any:
+        """The same as objects of the package `openai`, which must be installed."""
+        try:
+            from openai.types.chat import ChatCompletion as Whole
+            from openai.types.chat import ChatCompletionChunk as Chunk
+        except ImportError as error:
+            raise UnsupportedError(
+                "create_chat_completion_openai_v1 needs the package openai: pip install openai"
+            ) from error
+        answer = self.create_chat_completion(messages, **options)
+        return Whole(**answer) if isinstance(answer, dict) else (Chunk(**chunk) for chunk in answer)
+
+    def generate(
+        self,
+        tokens: Sequence[int],
+        *,
+        temp: float = 0.8,
+        reset: bool = True,
+        **options: Unpack[CompletionOptions],
+    ) -> Iterator[int]:
+        """Token ids after `tokens`, until the context ends or the iterator is closed. With `reset` off
+        they come after what is in the context. Tokens given to the iterator's `send` come next."""
+        arguments.only_sampling("generate", options)
+        prompt = [*([] if reset else self.eval_tokens), *arguments.token_list("tokens", tokens)]
+        request = CompletionRequest.parse({"max_tokens": None, "temperature": temp, **options})
+        core_options = request.core_options() | {"ignore_eos": True}
+        while True:
+            given = None
+            events = self._started.events(prompt, self._sampling(request), core_options)
+            for event in events:
+                if event.error is not None:
+                    raise event.error
+                if event.token is not None:
+                    given = yield event.token
+                    prompt.append(event.token)
+                if given is not None:
+                    break
+            if given is None:
+                return
+            events.close()  # type: ignore[attr-defined]
+            prompt += arguments.token_list("tokens", given)
+
+    def sample(
+        self, *, temp: float = 0.8, idx: int | None = None, **options: Unpack[CompletionOptions]
+    ) -> int:
+        """A token chosen by the logits of the last one evaluated, or of token `idx` (`logits_all`)."""
+        arguments.only_sampling("sample", options)
+        request = CompletionRequest.parse({"temperature": temp, **options})
+        sampler = core.Sampler(self._sampling(request), self.n_vocab(), self._tokenizer._core)
+        history = self.eval_tokens
+        sampler.accept(history if idx is None else history[: idx + 1])
+        return sampler.sample(hooks.processed(request.hook(), history, self._row(idx)))
+
+    def n_vocab(self) -> int:
+        return self._tokenizer.n_vocab
+
+    @property
+    def _started(self) -> Steps:
+        if self._steps is None:
+            self._session  # noqa: B018 says what is missing
+        assert self._steps is not None
+        self._check_generates()
+        return self._steps
+
+    def _completion(self, prompt: str | Sequence[int], request: CompletionRequest) -> Completion:
+        if isinstance(prompt, str):
+            tokens, text = self._tokenizer.encode(prompt, special=True), prompt
+        elif hasattr(prompt, "__iter__") and not isinstance(prompt, (bytes, bytearray)):
+            tokens = arguments.token_list("prompt", prompt)
+            text = self._tokenizer.decode(tokens)
+        else:
+            short = arguments.short(prompt)
+            raise arguments.ArgumentError(f"prompt = {short}, expected a str or a list of token ids")
+        if request.echo and request.logprobs is not None and not self._session.logits_all:
+            expected = "True: echo = True wants the logprobs of the prompt too"
+            raise arguments.ArgumentError(f"logits_all = False, expected {expected}")
+        if request.suffix is not None:
+            tokens = self._infill(prompt, request.suffix)
+        if not tokens and self._tokenizer.bos is not None:
+            tokens = [self._tokenizer.bos]
+        wants_logprobs = request.n_logprobs() is not None
+        name = request.model or self.model_path
+        return Completion(self._tokenizer, name, tokens, text, request.echo, wants_logprobs)
+
+    def _infill(self, prompt: str | Sequence[int], suffix: str) -> list[int]:
+        if not isinstance(suffix, str):
+            raise arguments.ArgumentError(f"suffix = {arguments.short(suffix)}, expected a str or None")
+        infill = Infill.of(self._file, self._tokenizer)
+        before = self._tokenizer.encode(prompt, add_bos=False) if isinstance(prompt, str) else [*prompt]
+        return infill.prompt(self._tokenizer, before, suffix, self.spm_infill)
+
+    def _chat_completion(self, messages: Sequence[Mapping[str, Any]], request: ChatRequest) -> Completion:
+        if self._chat is None:
+            self._chat = self._chat_format()
+        text = self._chat.render(messages)
+        tokens = self._chat.encode(text)
+        request.stop = [*arguments.texts("stop", request.stop), *self._chat.stop]
+        model = request.model or self.model_path
+        wants_logprobs = request.n_logprobs() is not None
+        return ChatCompletion(self._tokenizer, model, tokens, "", wants_logprobs=wants_logprobs)
+
+    def _chat_format(self) -> ChatFormat:
+        template = self._file.value("tokenizer.chat_template")
+        if template is not None and not isinstance(template, str):
+            raise ModelError(
+                f"tokenizer.chat_template is {type(template).__name__}, expected text of valid UTF-8"
+            )
+        return ChatFormat(self._tokenizer, template, self.chat_format)
+
+    def _sampling(self, request: Request) -> core.SamplerParams:
+        return request.sampling(self._last_n, self._seeds.next(request.seed))
+
+    def _run(self, completion: Completion, request: Request) -> Response | Iterator[Response]:
+        self._recall(completion.prompt)
+        events = self._started.events(completion.prompt, self._sampling(request), request.core_options())
+        self.timings = completion.timings
+        if request.stream:
+            return self._kept_stream(completion, completion.stream(events))
+        answer = completion.collect(events)
+        self._keep(completion)
+        return answer
+
+    async def _arun(self, completion: Completion, request: Request) -> Response | AsyncIterator[Response]:
+        self._recall(completion.prompt)
+        sampling = self._sampling(request)
+        events = await self._started.aevents(completion.prompt, sampling, request.core_options())
+        self.timings = completion.timings
+        if request.stream:
+            return self._kept_astream(completion, completion.astream(events))
+        answer = await completion.acollect(events)
+        self._keep(completion)
+        return answer
+
+    def _kept_stream(self, completion: Completion, chunks: Iterator[Response]) -> Iterator[Response]:
+        return chunks if self.cache is None else self._keeping(completion, chunks)
+
+    def _keeping(self, completion: Completion, chunks: Iterator[Response]) -> Iterator[Response]:
+        yield from chunks
+        self._keep(completion)
+
+    def _kept_astream(
+        self, completion: Completion, chunks: AsyncIterator[Response]
+    ) -> AsyncIterator[Response]:
+        return chunks if self.cache is None else self._akeeping(completion, chunks)
+
+    async def _akeeping(
+        self, completion: Completion, chunks: AsyncIterator[Response]
+    ) -> AsyncIterator[Response]:
+        async for chunk in chunks:
+            yield chunk
+        self._keep(completion)
