@@ -14,6 +14,9 @@ from puna.options import session_options
 from puna.sources import Progress, Source
 from puna.tokenizer import Tokenizer
 
+# Behind every position.
+END = 2**31 - 1
+
 
 class Model:
     """A model file: metadata, tokenizer, sizes. Weights are read by a `Session`, of which it may have many.
@@ -102,20 +105,18 @@ class Session:
         `{sequence: array}`. An array is f32 `[1, n_vocab]`, the logits of the last token, or with `all`
         those of each, `[n_tokens, n_vocab]`; in an `embedding` session the states, `[…, n_embd]`.
 
-        Errors: `ContextError` where the cache is full, `TokenError` for an id that there is not. Lists
-        that come in one batch are either all in the context afterwards or, up to a run that failed, not.
+        Errors: `ContextError` where the cache is full, `TokenError` for an id that there is not. Then
+        none of the tokens is in the context.
         """
         lists = batch if isinstance(batch, Mapping) else {0: batch}
         items = self._items(lists, flag("all", all))
-        logits: dict[int, list[core.Array]] = {seq: [] for seq in lists}
-        states: dict[int, list[core.Array]] = {seq: [] for seq in lists}
-        for start in range(0, len(items), self.n_batch):
-            piece = items[start : start + self.n_batch]
-            self._core.eval_start(piece)
-            seqs = [seq for _, seq, wanted in piece if wanted]
-            for kept, is_hidden in self._kinds(logits, states):
-                rows = self._core.eval_finish(hidden=is_hidden) if seqs else None
-                spread(kept, seqs, rows)
+        before = {seq: self.n_past(seq) for seq in lists}
+        try:
+            logits, states = self._run(items, lists)
+        except BaseException:  # Ctrl-C too
+            for seq, n_past in before.items():
+                self._core.remove(seq, n_past, END)
+            raise
         joined = [{seq: core.concat(rows) for seq, rows in kept.items()} for kept in (logits, states)]
         found, hidden = (each if isinstance(batch, Mapping) else each[0] for each in joined)
         self._hidden = hidden
@@ -215,6 +216,21 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _run(
+        self, items: list[tuple[int, int, bool]], lists: Mapping[int, Sequence[int]]
+    ) -> tuple[dict[int, list[core.Array]], dict[int, list[core.Array]]]:
+        """Logits and states of each sequence, run by run."""
+        logits: dict[int, list[core.Array]] = {seq: [] for seq in lists}
+        states: dict[int, list[core.Array]] = {seq: [] for seq in lists}
+        for start in range(0, len(items), self.n_batch):
+            piece = items[start : start + self.n_batch]
+            self._core.eval_start(piece)
+            seqs = [seq for _, seq, wanted in piece if wanted]
+            for kept, is_hidden in self._kinds(logits, states):
+                rows = self._core.eval_finish(hidden=is_hidden) if seqs else None
+                spread(kept, seqs, rows)
+        return logits, states
 
     def _items(self, lists: Mapping[int, Sequence[int]], every: bool) -> list[tuple[int, int, bool]]:
         """Tokens with their sequences, and whether they have an output."""

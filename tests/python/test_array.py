@@ -18,7 +18,7 @@ def test_a_memoryview_shares_its_memory(rows, llm):
     assert (view.format, view.itemsize, view.readonly) == ("f", 4, True)
     assert view.strides == (4 * llm.n_vocab(), 4)
     assert view.nbytes == rows.nbytes
-    assert view[0, 3] == rows[0][3] == rows.tolist()[3]
+    assert view[0, 3] == rows[0][3] == rows.tolist()[0][3]
 
 
 def test_a_view_keeps_the_array_alive(llm):

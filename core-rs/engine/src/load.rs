@@ -16,6 +16,8 @@ use crate::session::Session;
 use crate::split::Split;
 use crate::vocab::vocab_data;
 
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
 /// Beyond this, starting threads fails on common systems, and no machine has so many cores.
 const MAX_THREADS: usize = 1024;
 
@@ -153,22 +155,39 @@ impl Model {
             options,
             &model.hparams,
             self.tokenizer.clone(),
-            self.fingerprint(options),
+            self.fingerprint(options)?,
         ))
     }
 
-    /// A number that differs where the bytes of a cache do: other tensors, types, devices.
-    fn fingerprint(&self, options: &SessionOptions) -> u64 {
-        let m = &self.gguf.metadata;
-        let names = ["general.architecture", "general.name"].map(|key| m.get(key));
-        let tensors = self.gguf.tensors();
-        let shapes: Vec<_> = tensors.map(|t| (&t.name, &t.shape, t.dtype)).collect();
+    /// A number that differs where the bytes of a cache do: other tensors, sizes, types, devices.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn fingerprint(&self, options: &SessionOptions) -> Result<u64> {
+        let metadata = &self.gguf.metadata;
+        let architecture = metadata
+            .get_str("general.architecture")?
+            .unwrap_or_default();
+        let of_model = |key: &str| {
+            key.strip_prefix(architecture)
+                .is_some_and(|k| k.starts_with('.'))
+        };
+        let sizes: Vec<_> = metadata.iter().filter(|(key, _)| of_model(key)).collect();
         let kept = (options.type_k, options.type_v, options.n_gpu_layers);
-        // FNV-1a over the printed facts: the same on every machine.
-        let facts = format!("{names:?} {shapes:?} {kept:?}");
-        facts.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3)
-        })
+        let rope = (options.rope_freq_base, options.rope_freq_scale);
+        let mut hash = fnv(
+            FNV_START,
+            format!("{architecture} {sizes:?} {kept:?} {rope:?}").as_bytes(),
+        );
+        for tensor in self.gguf.tensors() {
+            let facts = (&tensor.name, &tensor.shape, tensor.dtype);
+            hash = fnv(hash, format!("{facts:?}").as_bytes());
+            // The middle tells models of one shape apart; whole tensors would be read twice.
+            let n = tensor.n_bytes.min(64);
+            let middle = tensor.offset + (tensor.n_bytes - n) / 2;
+            hash = fnv(hash, &self.gguf.read_range(middle, n)?);
+        }
+        Ok(hash)
     }
 
     fn upload(
@@ -198,6 +217,12 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// FNV-1a: the same on every machine.
+fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+    let step = |hash: u64, &byte: &u8| (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(hash, step)
 }
 
 /// Leaves out what comes after the states: the head, the largest matrix of a small model. The scores

@@ -159,11 +159,11 @@ impl Array {
         }
     }
 
-    /// All elements in a flat list.
+    /// The elements as numbers in nested lists, one list a row.
     fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         match &self.data {
-            Data::F32(x) => PyList::new(py, x),
-            other => PyList::new(py, other.bytes()),
+            Data::F32(x) => nested(py, &self.shape, x),
+            other => nested(py, &self.shape, other.bytes()),
         }
     }
 
@@ -224,6 +224,23 @@ impl Array {
         view.obj = slf.into_any().into_ptr();
         Ok(())
     }
+}
+
+/// `values` in lists as deep as `shape` is long.
+fn nested<'py, T: Copy + IntoPyObject<'py>>(
+    py: Python<'py>,
+    shape: &[isize],
+    values: &[T],
+) -> PyResult<Bound<'py, PyList>> {
+    let [n, inner @ ..] = shape else {
+        return Ok(PyList::empty(py));
+    };
+    if inner.is_empty() {
+        return PyList::new(py, values.iter().copied());
+    }
+    let width = inner.iter().product::<isize>() as usize;
+    let rows = (0..*n as usize).map(|i| nested(py, inner, &values[i * width..][..width]));
+    PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// The rows of f32 arrays one after another; of `n_rows`, if given, the first so many.
