@@ -1,8 +1,9 @@
 //! How fast this room is, best of several:
 //!
-//!     cargo run --release -p puna-text --example speed -- TEXT_FILE...
+//!     cargo run --release -p puna-text --example speed -- TEXT_FILE... VOCABULARY.gguf...
 //!
 //! Vocabularies come from `PUNA_DATA` (default ../shared/data); without texts it reads its own.
+//! The first load of each is told too: nothing is in the caches then, as for a user.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -26,7 +27,18 @@ fn best<T>(n: usize, mut run: impl FnMut() -> T) -> f64 {
 
 fn main() {
     let mut text = String::new();
-    for path in std::env::args().skip(1) {
+    let (vocabs, texts): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|path| path.ends_with(".gguf"));
+    for path in &vocabs {
+        let data = support::read_vocab(&std::fs::read(path).expect("a vocabulary"));
+        let first = best(1, || Tokenizer::new(data.clone()).expect("loads"));
+        println!(
+            "{path}: first load {:.1} ms, copying its lists included",
+            first * 1e3
+        );
+    }
+    for path in texts {
         text += &std::fs::read_to_string(path).expect("a text file");
     }
     if text.is_empty() {
@@ -48,6 +60,10 @@ fn main() {
             continue;
         };
         tokenizer(name, data, &text);
+    }
+    for path in &vocabs {
+        let data = support::read_vocab(&std::fs::read(path).expect("a vocabulary"));
+        tokenizer(path, data, &text);
     }
     tokenizer("random vocabulary of 150,000", random_vocab(150_000), &text);
     samplers();

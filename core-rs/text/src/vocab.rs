@@ -9,7 +9,7 @@ use crate::{Error, Result};
 mod eog;
 mod table;
 
-pub(crate) use table::{ByteTable, mix};
+pub(crate) use table::{ByteTable, TextList, Texts, mix};
 
 /// `tokenizer.ggml.*` of a GGUF file. Everything the file leaves out stays `None` or empty.
 #[derive(Debug, Clone, Default)]
@@ -128,6 +128,7 @@ impl Vocab {
                 expected: format!("1 to {MAX_VOCAB} tokens"),
             });
         }
+        check_bytes("tokenizer.ggml.tokens", &tokens)?;
         let scores = or_default("tokenizer.ggml.scores", &mut data.scores, n_vocab, 0.0)?;
         if let Some(i) = scores.iter().position(|s| s.is_nan()) {
             return Err(Error::Vocab {
@@ -147,7 +148,7 @@ impl Vocab {
             .enumerate()
             .map(parse_type)
             .collect::<Result<Vec<_>>>()?;
-        let by_text = ByteTable::new(&tokens, |_| true);
+        let by_text = ByteTable::new(tokens.as_slice(), |_| true);
         let special = special_ids(data, n_vocab)?;
         let mut vocab = Self {
             tokens,
@@ -163,12 +164,29 @@ impl Vocab {
     }
 
     pub(crate) fn id(&self, text: &[u8]) -> Option<u32> {
-        self.by_text.get(text, &self.tokens)
+        self.by_text.get(text, self.tokens.as_slice())
     }
 }
 
 /// Larger than any vocabulary in use by a factor of 30; leaves room for the BPE's own symbol ids.
 const MAX_VOCAB: usize = 1 << 23;
+
+/// Bytes of all tokens or merges: tokens, and each merge with its two parts, stay below what 32 bits
+/// can tell.
+const MAX_LIST_BYTES: usize = 1 << 30;
+
+/// Refuses a list that is too long for [`Texts`].
+pub(crate) fn check_bytes(name: &'static str, list: &[Vec<u8>]) -> Result<()> {
+    let n_bytes: usize = list.iter().map(Vec::len).sum();
+    if n_bytes <= MAX_LIST_BYTES {
+        return Ok(());
+    }
+    Err(Error::Vocab {
+        name,
+        value: format!("{n_bytes} bytes in all"),
+        expected: format!("at most {MAX_LIST_BYTES}"),
+    })
+}
 
 fn or_default<T: Copy>(
     name: &'static str,

@@ -13,7 +13,7 @@ use super::merge::{Chain, Merge};
 use super::split::{self, Alphabet, PreTokenizer};
 use super::whole::WholeTokens;
 use crate::Result;
-use crate::vocab::{ByteTable, TokenType, Vocab};
+use crate::vocab::{ByteTable, Texts, TokenType, Vocab};
 use std::borrow::Cow;
 
 mod alphabet;
@@ -153,17 +153,22 @@ impl Bpe {
 
 /// The text of each token as words have it, and whether a word can become it: a token that is
 /// outside its vocabulary's alphabet stands for its text as it is, and no word can.
-fn texts(vocab: &Vocab, alphabet: Alphabet) -> (Vec<Vec<u8>>, Vec<bool>) {
-    let tokens = vocab.tokens.iter();
-    if alphabet != Alphabet::Bytes {
-        return tokens.map(|text| (text.clone(), true)).unzip();
-    }
-    tokens
-        .map(|text| match alphabet::decode(text) {
-            Some(bytes) => (bytes, true),
-            None => (text.clone(), false),
+fn texts(vocab: &Vocab, alphabet: Alphabet) -> (Texts, Vec<bool>) {
+    let n_bytes = vocab.tokens.iter().map(Vec::len).sum();
+    let mut texts = Texts::with_capacity(vocab.tokens.len() + 256, n_bytes);
+    let mut append = |text: &Vec<u8>| {
+        texts.push_by(|bytes| {
+            let start = bytes.len();
+            let plain = alphabet == Alphabet::Bytes && alphabet::decode_into(text, bytes).is_some();
+            if !plain {
+                bytes.truncate(start);
+                bytes.extend_from_slice(text);
+            }
+            plain || alphabet != Alphabet::Bytes
         })
-        .unzip()
+    };
+    let plain = vocab.tokens.iter().map(&mut append).collect();
+    (texts, plain)
 }
 
 /// See [`Bpe::pieces`].

@@ -54,15 +54,14 @@ pub(super) fn decode_into(mut text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The bytes that `text` writes, see [`decode_into`].
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    decode_into(text, &mut out).map(|()| out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(text: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        decode_into(text, &mut out).map(|()| out)
+    }
 
     #[test]
     fn blank_and_newline_are_moved() {

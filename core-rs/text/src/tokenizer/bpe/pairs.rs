@@ -2,25 +2,27 @@
 
 use super::alphabet;
 use crate::tokenizer::split::Alphabet;
-use crate::vocab::{ByteTable, mix};
+use crate::vocab::{ByteTable, TextList, Texts, check_bytes, mix};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
 /// Texts by symbol: the tokens, then those that only merges or bytes mention.
 #[derive(Debug)]
 pub(super) struct Symbols {
-    texts: Vec<Vec<u8>>,
+    texts: Texts,
     extra: HashMap<Vec<u8>, u32>,
 }
 
 impl Symbols {
-    pub(super) fn new(texts: Vec<Vec<u8>>) -> Self {
-        let extra = HashMap::new();
-        Self { texts, extra }
+    pub(super) fn new(texts: Texts) -> Self {
+        Self {
+            texts,
+            extra: HashMap::new(),
+        }
     }
 
     pub(super) fn text(&self, symbol: usize) -> &[u8] {
-        &self.texts[symbol]
+        self.texts.text(symbol)
     }
 
     pub(super) fn find_token(&self, text: &[u8], tokens: &ByteTable) -> Option<u32> {
@@ -37,8 +39,8 @@ impl Symbols {
         if let Some(id) = self.find(text, tokens) {
             return id;
         }
-        let id = self.texts.len() as u32;
-        self.texts.push(text.to_vec());
+        let id = self.texts.n_texts() as u32;
+        self.texts.push(text);
         self.extra.insert(text.to_vec(), id);
         id
     }
@@ -84,6 +86,7 @@ impl PairTable {
                 "at most 2^23 merges",
             ));
         }
+        check_bytes("tokenizer.ggml.merges", merges)?;
         let n_slots = (merges.len() * 2).next_power_of_two().max(16);
         let mut table = Self {
             slots: vec![EMPTY; n_slots],
