@@ -1,15 +1,16 @@
 """Quantizing: rows of numbers, and whole files."""
 
 import os
+import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from puna._native import core
 from puna.arguments import integer
 from puna.errors import ArgumentError
-from puna.gguf import Reader
+from puna.gguf import Reader, type_of
 from puna.sources import Source
 
 
@@ -45,7 +46,7 @@ class Step:
 
 def quantize_file(
     source: Source | Reader,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     type: str,
     *,
     n_threads: int = 0,
@@ -54,9 +55,17 @@ def quantize_file(
     pure: bool = False,
     output_tensor_type: str | None = None,
     token_embedding_type: str | None = None,
+    tensor_types: Sequence[tuple[str, str]] = (),
+    keep_split: bool = False,
+    kv_overrides: Mapping[str, bool | int | float | str] | None = None,
     progress: Callable[[str, int, int], object] | None = None,
 ) -> Sequence[Step]:
-    """Writes the model `source` to `path` as a file type, such as `"Q4_K_M"`; the options are llama-quantize's.
+    """Writes the model `source` to `path` as a file type, such as `"Q4_K_M"`, or as it is with `"COPY"`; the
+    options are llama-quantize's. Without a `path` nothing is written: the steps say what would be done.
+
+    `tensor_types` are patterns (regular expressions, found anywhere in a tensor's name) with tensor types;
+    the first that fits counts. With `keep_split` a model in parts stays one, and `path` is what the parts'
+    names begin with. `kv_overrides` are metadata to change or add.
 
     `progress(tensor, done, total)` is told each tensor and may answer `False` to stop; then, and on any
     error, no file is left behind.
@@ -72,6 +81,23 @@ def quantize_file(
         pure=pure,
         output_tensor_type=output_tensor_type,
         token_embedding_type=token_embedding_type,
+        tensor_types=types_by_name(file.tensors, tensor_types),
+        keep_split=keep_split,
+        metadata=[(key, value, type_of(key, value)) for key, value in (kv_overrides or {}).items()],
         progress=progress,
     )
     return [Step(*step) for step in steps]
+
+
+def types_by_name(names: Iterable[str], given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The tensors that a pattern fits, with its type."""
+    patterns = [(compiled(pattern), dtype) for pattern, dtype in given]
+    found = ((name, next((t for p, t in patterns if p.search(name)), None)) for name in names)
+    return [(name, dtype) for name, dtype in found if dtype is not None]
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ArgumentError(f"tensor_types: {pattern!r}, expected a regular expression: {error}") from error

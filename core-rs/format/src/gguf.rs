@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,7 +50,8 @@ pub struct Gguf {
     pub data_offset: u64,
     /// Of the first file, where there are several, without what it says of parts.
     pub metadata: Metadata,
-    n_files: usize,
+    /// How many of the tensors each file has.
+    n_tensors_each: Vec<usize>,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
     source: Arc<dyn Source>,
@@ -80,7 +82,7 @@ impl Gguf {
     }
 
     fn from_opened(parts: Vec<Part>) -> Result<Self> {
-        let n_files = parts.len();
+        let n_tensors_each = parts.iter().map(|p| p.header.tensors.len()).collect();
         let (mut headers, mut sources) = (Vec::new(), Vec::new());
         for part in parts {
             sources.push(part.source().clone());
@@ -104,10 +106,10 @@ impl Gguf {
             first.tensors.append(&mut header.tensors);
         }
         parts::join_metadata(&mut first.metadata, first.tensors.len())?;
-        Self::new(first, n_files, source)
+        Self::new(first, n_tensors_each, source)
     }
 
-    fn new(header: Header, n_files: usize, source: Arc<dyn Source>) -> Result<Self> {
+    fn new(header: Header, n_tensors_each: Vec<usize>, source: Arc<dyn Source>) -> Result<Self> {
         let mut by_name = HashMap::with_capacity(header.tensors.len());
         for (i, tensor) in header.tensors.iter().enumerate() {
             if by_name.insert(tensor.name.clone(), i).is_some() {
@@ -121,7 +123,7 @@ impl Gguf {
             big_endian: header.order == Order::Big,
             data_offset: header.data_offset,
             metadata: header.metadata,
-            n_files,
+            n_tensors_each,
             tensors: header.tensors,
             by_name,
             source,
@@ -130,7 +132,17 @@ impl Gguf {
 
     /// Files the model lies in: 1, or the number of its parts.
     pub fn n_files(&self) -> usize {
-        self.n_files
+        self.n_tensors_each.len()
+    }
+
+    /// Which tensors lie in which file, in the order of [`Gguf::tensors`].
+    pub fn parts(&self) -> Vec<Range<usize>> {
+        let mut first = 0;
+        let range = |&n: &usize| {
+            first += n;
+            first - n..first
+        };
+        self.n_tensors_each.iter().map(range).collect()
     }
 
     /// The tensors in the order of the file.

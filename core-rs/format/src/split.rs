@@ -82,37 +82,53 @@ pub fn split_file(
     progress: &mut dyn FnMut(WriteProgress),
 ) -> Result<Vec<PathBuf>> {
     let plan = plan_split(src, options)?;
+    let tensors: Vec<&TensorInfo> = src.tensors().collect();
+    let n_bytes = |tensors: &[&TensorInfo]| tensors.iter().map(|t| t.n_bytes).sum::<u64>();
+    let mut told = |range: Range<usize>, now: WriteProgress| {
+        progress(WriteProgress {
+            tensors_done: range.start + now.tensors_done,
+            n_tensors: tensors.len(),
+            bytes_done: n_bytes(&tensors[..range.start]) + now.bytes_done,
+            n_bytes: n_bytes(&tensors),
+            ..now
+        });
+    };
+    let write = |metadata, range| copying(src, metadata, &tensors[range]);
+    write_parts(prefix, &src.metadata, &plan, &write, &mut told)
+}
+
+/// Writes parts by the writer that `writer(metadata of the part, its tensors)` makes. `progress` is told
+/// the part's tensors, and how far the part is.
+pub(crate) fn write_parts<'a>(
+    prefix: &Path,
+    metadata: &Metadata,
+    plan: &[Range<usize>],
+    writer: &dyn Fn(Metadata, Range<usize>) -> Result<Writer<'a>>,
+    progress: &mut dyn FnMut(Range<usize>, WriteProgress),
+) -> Result<Vec<PathBuf>> {
     let count = plan.len();
+    let n_tensors = plan.last().map_or(0, |range| range.end);
     let stem = prefix.file_name().and_then(|name| name.to_str());
     let stem = stem.ok_or_else(|| {
         let expected = "a path that ends in a name of valid UTF-8";
         Error::invalid("the prefix of the parts", prefix.display(), expected)
     })?;
-    let tensors: Vec<&TensorInfo> = src.tensors().collect();
-    let n_bytes = |tensors: &[&TensorInfo]| tensors.iter().map(|t| t.n_bytes).sum::<u64>();
     let (mut written, mut paths) = (Vec::new(), Vec::new());
-    for (no, range) in plan.into_iter().enumerate() {
+    for (no, range) in plan.iter().enumerate() {
         let name = PartName {
             prefix: stem,
             no,
             count,
         };
         let path = prefix.with_file_name(name.to_string());
-        let metadata = part_metadata(src, no, count);
-        let writer = copying(src, metadata, &tensors[range.clone()])?;
+        let metadata = part_metadata(metadata, n_tensors, no, count);
         let mut told = |now: WriteProgress| {
             // The end of a part is not the end.
             if no + 1 == count || !now.tensor.is_empty() {
-                progress(WriteProgress {
-                    tensors_done: range.start + now.tensors_done,
-                    n_tensors: tensors.len(),
-                    bytes_done: n_bytes(&tensors[..range.start]) + now.bytes_done,
-                    n_bytes: n_bytes(&tensors),
-                    ..now
-                });
+                progress(range.clone(), now);
             }
         };
-        written.push(writer.write_beside(&path, &mut told)?);
+        written.push(writer(metadata, range.clone())?.write_beside(&path, &mut told)?);
         paths.push(path);
     }
     written.into_iter().try_for_each(NewFile::put_in_place)?;
@@ -126,17 +142,17 @@ pub fn merge_file(src: &Gguf, dst: &Path, progress: &mut dyn FnMut(WriteProgress
 }
 
 /// The first part has all metadata; the others only what tells how their data lies.
-fn part_metadata(src: &Gguf, no: usize, count: usize) -> Metadata {
+fn part_metadata(whole: &Metadata, n_tensors: usize, no: usize, count: usize) -> Metadata {
     let mut metadata = match no {
-        0 => src.metadata.clone(),
+        0 => whole.clone(),
         _ => Metadata::new(),
     };
-    if let Some(alignment) = src.metadata.get(ALIGNMENT_KEY) {
+    if let Some(alignment) = whole.get(ALIGNMENT_KEY) {
         metadata.set(ALIGNMENT_KEY, alignment.clone());
     }
     metadata.set(NO_KEY, no as u16);
     metadata.set(COUNT_KEY, count as u16);
-    metadata.set(TENSORS_KEY, src.tensors().len() as i32);
+    metadata.set(TENSORS_KEY, n_tensors as i32);
     metadata
 }
 

@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]
-    use super::quant::{decode, dtypes, encode, file_types, quantize_file};
+    use super::quant::{decode, dtypes, encode, file_type, file_types, quantize_file};
     #[pymodule_export]
     use super::sampler::{Sampler, SamplerParams};
     #[pymodule_export]

@@ -14,6 +14,7 @@ use crate::array::Array;
 use crate::error::{Error, Result, argument};
 use crate::gguf::{GgufFile, parse_dtype};
 use crate::signals;
+use crate::value;
 
 /// Every tensor type: name, id, elements and bytes of a block, whether it can be decoded and encoded.
 #[pyfunction]
@@ -58,20 +59,35 @@ pub fn file_types() -> Vec<&'static str> {
     FileType::all().map(FileType::name).collect()
 }
 
+/// The file type that a text names: its name, in any case, one for short (`Q4_K`), or its number.
+#[pyfunction]
+pub fn file_type(text: &str) -> Option<&'static str> {
+    match text.eq_ignore_ascii_case(COPY) {
+        true => Some(COPY),
+        false => FileType::from_name(text).map(FileType::name),
+    }
+}
+
+/// Not a type: the file stays what it is.
+const COPY: &str = "COPY";
+
 /// Name, type before and after, bytes before and after.
 type StepRow = (String, &'static str, &'static str, u64, u64);
 
-/// Writes `file` to `path` as `file_type`. `progress(tensor, done, total)` may answer False to stop.
+/// Writes `file` to `path` (without one, says what would be done) as `file_type`, `COPY` for one that stays
+/// what it is. `tensor_types` are names and types; `metadata` keys, values and GGUF's types.
+/// `progress(tensor, done, total)` may answer False to stop.
 #[pyfunction]
 #[pyo3(signature = (
     file, path, file_type, *, n_threads=0, allow_requantize=false, leave_output_tensor=false,
-    pure=false, output_tensor_type=None, token_embedding_type=None, progress=None,
+    pure=false, output_tensor_type=None, token_embedding_type=None, tensor_types=vec![],
+    keep_split=false, metadata=vec![], progress=None,
 ))]
 #[allow(clippy::too_many_arguments)] // Python names them
 pub fn quantize_file(
     py: Python<'_>,
     file: &GgufFile,
-    path: PathBuf,
+    path: Option<PathBuf>,
     file_type: &str,
     n_threads: usize,
     allow_requantize: bool,
@@ -79,17 +95,23 @@ pub fn quantize_file(
     pure: bool,
     output_tensor_type: Option<&str>,
     token_embedding_type: Option<&str>,
+    tensor_types: Vec<(String, String)>,
+    keep_split: bool,
+    metadata: Vec<(String, Bound<'_, PyAny>, String)>,
     progress: Option<Py<PyAny>>,
 ) -> Result<Vec<StepRow>> {
-    let file_type = FileType::from_name(file_type).ok_or_else(|| {
-        let known: Vec<_> = FileType::all().map(FileType::name).collect();
-        argument(
-            "type",
-            format!("{file_type:?}"),
-            &format!("one of {}", known.join(" ")),
-        )
-    })?;
+    let copy = file_type.eq_ignore_ascii_case(COPY);
+    let file_type = parse_file_type(if copy { "F32" } else { file_type })?;
+    let typed = |(name, dtype): (String, String)| Ok((name, parse_dtype(&dtype)?));
+    let set = |(key, value, kind): (String, Bound<'_, PyAny>, String)| {
+        let value = value::from_python(&key, &value, &kind)?;
+        Ok((key, value))
+    };
     let options = Options {
+        copy,
+        keep_split,
+        tensor_types: tensor_types.into_iter().map(typed).collect::<Result<_>>()?,
+        metadata: metadata.into_iter().map(set).collect::<Result<_>>()?,
         n_threads,
         allow_requantize,
         leave_output_tensor,
@@ -97,6 +119,10 @@ pub fn quantize_file(
         output_tensor_type: output_tensor_type.map(parse_dtype).transpose()?,
         token_embedding_type: token_embedding_type.map(parse_dtype).transpose()?,
         ..Options::new(file_type)
+    };
+    let Some(path) = path else {
+        let steps = py.detach(|| quantize::plan(file.0.get(), &options))?;
+        return Ok(steps.into_iter().map(row).collect());
     };
     let cancel = AtomicBool::new(false);
     let mut raised = Ok(());
@@ -115,9 +141,18 @@ pub fn quantize_file(
     let (steps, interrupted) = signals::run(py, true, &cancel, work);
     interrupted?;
     raised.map_err(|e: PyErr| e)?;
-    let row = |s: quantize::Step| {
-        let (from, to) = (s.from.name(), s.to.name());
-        (s.name, from, to, s.n_bytes_before, s.n_bytes_after)
-    };
     Ok(steps?.into_iter().map(row).collect())
+}
+
+fn parse_file_type(name: &str) -> Result<FileType> {
+    FileType::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = FileType::all().map(FileType::name).collect();
+        let expected = format!("one of {} {COPY}", known.join(" "));
+        argument("type", format!("{name:?}"), &expected)
+    })
+}
+
+fn row(s: quantize::Step) -> StepRow {
+    let (from, to) = (s.from.name(), s.to.name());
+    (s.name, from, to, s.n_bytes_before, s.n_bytes_after)
 }

@@ -1,34 +1,24 @@
 """The command `puna`. A subcommand is a module with `add`, which describes it, and `run`."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 import puna
-from puna.cli import bench, devices, info, run
-from puna.cli.terminal import fail
+from puna.cli import bench, devices, info, quantize, run
+from puna.cli.parser import Parser
+from puna.cli.terminal import Progress, fail
 
-COMMANDS = (run, info, bench, devices)
+COMMANDS = (run, quantize, info, bench, devices)
 
 EPILOG = """examples:
   puna run                                     text from the model that comes with puna
   puna run -m model.gguf -p "Why is the sky blue?"
+  puna quantize f16.gguf q4.gguf Q4_K_M        a smaller file
   puna info -m model.gguf                      what is in a file
   puna bench -m model.gguf -t 4                tokens a second
   puna devices                                 what there is to compute on
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Refuses in one line; nothing is abbreviated."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)  # type: ignore[arg-type]
-
-    def error(self, message: str) -> "None":  # type: ignore[override]
-        fail(f"{message} (see {self.prog} --help)")
-        raise SystemExit(2)
 
 
 def parser() -> Parser:
@@ -56,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
+        Progress.clear()
         return 130
     except (puna.PunaError, OSError) as error:
         return fail(str(error))

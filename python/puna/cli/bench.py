@@ -10,7 +10,8 @@ from typing import Any
 import puna.bench
 from puna._native import core
 from puna.cli.info import size
-from puna.cli.model import add_execution, add_model, count, load
+from puna.cli.model import add_execution, add_model, load
+from puna.cli.parser import count
 from puna.gguf import Reader
 
 EPILOG = """examples:

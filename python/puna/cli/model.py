@@ -1,10 +1,10 @@
 """Flags that name a model and how it runs; llama.cpp's names."""
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-from puna.cli.terminal import Loading
+from puna.cli.parser import count
+from puna.cli.terminal import Progress
 from puna.gguf import Reader
 from puna.llama import Llama
 from puna.sources import bundled
@@ -38,21 +38,6 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-mmap", action="store_true", help="read the file instead of mapping it")
 
 
-def count(least: int) -> Callable[[str], int]:
-    """A whole number from `least` up."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {least} or more")
-        return value
-
-    return parse
-
-
 def path_of(given: argparse.Namespace) -> str:
     return given.model or str(bundled())
 
@@ -73,6 +58,6 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         type_k=given.cache_type_k,
         type_v=given.cache_type_v,
         use_mmap=not given.no_mmap,
-        progress=Loading(),
+        progress=Progress("loading"),
         **options,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from puna.arguments import short
-from puna.cli.model import add_execution, add_model, count, load
+from puna.cli.model import add_execution, add_model, load
+from puna.cli.parser import count
 from puna.cli.terminal import note
 from puna.errors import ArgumentError
 from puna.llama import Llama

@@ -1,8 +1,9 @@
 """What goes to the terminal: colour and progress only where somebody looks."""
 
 import os
+import shutil
 import sys
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 RED, DIM, OFF = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
@@ -15,6 +16,7 @@ def coloured(text: str, colour: str, stream: TextIO) -> str:
 
 def fail(message: str) -> int:
     """Says in one line what went wrong; answers the exit code."""
+    Progress.clear()
     label = coloured("puna: error:", RED, sys.stderr)
     print(label, " ".join(message.split()), file=sys.stderr)
     return 1
@@ -25,20 +27,28 @@ def note(line: str) -> None:
     print(coloured(line, DIM, sys.stderr), file=sys.stderr)
 
 
-class Loading:
-    """A line that says how far loading is; nothing where stderr is no terminal."""
+class Progress:
+    """A line that says how far work is; nothing where stderr is no terminal."""
 
-    def __init__(self) -> None:
-        self._shown = -1
+    shown: ClassVar[str] = ""  # there is one terminal
 
-    def __call__(self, done: int, total: int) -> bool:
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __call__(self, done: int, total: int, what: str = "") -> bool:
         percent = 100 * done // total if total else 100
-        if sys.stderr.isatty() and percent != self._shown:
-            self._shown = percent
-            print(
-                f"\rloading {percent} %",
-                end="\r\x1b[K" if percent == 100 else "",
-                file=sys.stderr,
-                flush=True,
-            )
+        line = " ".join([f"{self._doing} {percent} %", *([what] if what else [])])
+        if sys.stderr.isatty() and line != Progress.shown:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{line[:width]}", end="", file=sys.stderr, flush=True)
+            Progress.shown = line
+        if percent == 100:
+            self.clear()
         return True
+
+    @classmethod
+    def clear(cls) -> None:
+        """Takes the line away."""
+        if cls.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            cls.shown = ""

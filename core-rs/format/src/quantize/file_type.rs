@@ -95,12 +95,13 @@ impl FileType {
         TABLE.iter().find(|row| row.2 == id).map(|row| row.0)
     }
 
-    /// By name or alias, upper or lower case.
+    /// By name or alias, upper or lower case, or by id.
     pub fn from_name(name: &str) -> Option<Self> {
         let names = TABLE.iter().map(|row| (row.1, row.0));
         let mut all = names.chain(ALIASES.iter().copied());
         let found = all.find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, file_type)| file_type)
+        let found = found.map(|(_, file_type)| file_type);
+        found.or_else(|| Self::from_id(name.parse().ok()?))
     }
 
     /// Whether files of this type can be made. Error: they cannot, and why, and which can.

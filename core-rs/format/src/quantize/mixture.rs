@@ -121,6 +121,7 @@ const FALCON_MORE: When = |p| p.model.falcon && p.more();
 const NOT_FALCON: When = |p| !p.model.falcon;
 const NOT_FALCON_FIRST_8TH: When = |p| !p.model.falcon && p.below(8);
 const NOT_FALCON_EXPERTS8: When = |p| !p.model.falcon && p.model.n_expert == 8;
+const NEITHER: When = |p| !p.model.falcon && p.model.n_expert != 8;
 const FIRST_2: When = |p| p.i < 2;
 const FIRST_4: When = |p| p.i < 4;
 const MIDDLE: When = |p| p.i >= p.n / 8 && p.i < 7 * p.n / 8;
@@ -156,11 +157,11 @@ const RULES: &[Rule] = &[
     (Category::AttnQ, &[IQ3_XXS], ALWAYS, DType::IQ2_S),
 
     (Category::AttnOutput, EIGHT_EXPERTS_OUTPUT, NOT_FALCON_EXPERTS8, DType::Q5_K),
-    (Category::AttnOutput, &[Q2_K], NOT_FALCON, DType::Q3_K),
-    (Category::AttnOutput, &[IQ3_XXS], NOT_FALCON, DType::IQ3_S),
-    (Category::AttnOutput, &[Q3_K_M, IQ3_M], NOT_FALCON, DType::Q4_K),
-    (Category::AttnOutput, &[Q3_K_L], NOT_FALCON, DType::Q5_K),
-    (Category::AttnOutput, &[Q3_K_L], ALWAYS, DType::Q4_K),
+    (Category::AttnOutput, &[Q2_K], NEITHER, DType::Q3_K),
+    (Category::AttnOutput, &[IQ3_XXS], NEITHER, DType::IQ3_S),
+    (Category::AttnOutput, &[Q3_K_M, IQ3_M], NEITHER, DType::Q4_K),
+    (Category::AttnOutput, &[Q3_K_L], NEITHER, DType::Q5_K),
+    (Category::AttnOutput, &[Q3_K_L], FALCON, DType::Q4_K),
 
     (Category::FfnDown, &[Q2_K], ALWAYS, DType::Q3_K),
     (Category::FfnDown, &[Q2_K_S], FIRST_8TH, DType::Q4_K),
@@ -176,7 +177,8 @@ const RULES: &[Rule] = &[
     (Category::FfnDown, &[Q4_K_M], FALCON, DType::Q4_K),
     (Category::FfnDown, &[Q4_K_M, Q5_K_M], MORE, DType::Q6_K),
     (Category::FfnDown, &[IQ3_M], FIRST_8TH, DType::Q4_K),
-    (Category::FfnDown, &[Q4_K_S, IQ4_NL, IQ4_XS], NOT_FALCON_FIRST_8TH, DType::Q5_K),
+    (Category::FfnDown, &[Q4_K_S], NOT_FALCON_FIRST_8TH, DType::Q5_K),
+    (Category::FfnDown, &[IQ4_NL, IQ4_XS], FIRST_8TH, DType::Q5_K),
 
     (Category::FfnUp, &[IQ3_XS], MIDDLE, DType::IQ3_XXS),
     (Category::FfnGate, &[IQ3_XS], MIDDLE, DType::IQ3_XXS),

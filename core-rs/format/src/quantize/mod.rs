@@ -1,26 +1,28 @@
 //! Turning a model file into one of another type: F16 into `Q4_K_M`, say. Tensors go through one at a
 //! time, in pieces, so that neither file has to fit in memory.
 
+mod convert;
 mod file_type;
 mod mixture;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use file_type::FileType;
 
-use crate::error::{Error, IoContext, Result};
-use crate::{DType, Gguf, TensorInfo, Writer, quant};
+use convert::Convert;
+
+use crate::error::{Error, Result};
+use crate::metadata::Metadata;
+use crate::split::write_parts;
+use crate::value::Value;
+use crate::{DType, Gguf, TensorInfo, WriteProgress, Writer, quant};
 
 /// What `general.quantization_version` says: the layout of blocks has had two versions.
 const QUANTIZATION_VERSION: u32 = 2;
-
-/// Elements a thread takes at a time: some milliseconds of work, a few megabytes.
-const PIECE: u64 = 1 << 19;
-/// Bytes copied at a time where nothing changes.
-const COPY_BYTES: u64 = 8 << 20;
 
 /// How to quantize.
 #[derive(Clone, Debug)]
@@ -36,6 +38,14 @@ pub struct Options {
     pub pure: bool,
     pub output_tensor_type: Option<DType>,
     pub token_embedding_type: Option<DType>,
+    /// Types of single tensors, by name; they go before those of the mixture, and not before the two above.
+    pub tensor_types: HashMap<String, DType>,
+    /// Every tensor stays as it is, and so does what the file says of its type.
+    pub copy: bool,
+    /// Write as many parts as the model has: `dst` is the prefix of their names.
+    pub keep_split: bool,
+    /// Metadata to set in the new file.
+    pub metadata: Vec<(String, Value)>,
 }
 
 impl Options {
@@ -48,6 +58,10 @@ impl Options {
             pure: false,
             output_tensor_type: None,
             token_embedding_type: None,
+            tensor_types: HashMap::new(),
+            copy: false,
+            keep_split: false,
+            metadata: Vec::new(),
         }
     }
 
@@ -84,7 +98,9 @@ pub struct Progress<'a> {
 /// [`FileType::check`]), a type that cannot be decoded or encoded, or a tensor that is quantized already
 /// where that is not allowed.
 pub fn plan(src: &Gguf, options: &Options) -> Result<Vec<Step>> {
-    options.file_type.check()?;
+    if !options.copy {
+        options.file_type.check()?;
+    }
     let model = mixture::Model::new(src, options.file_type)?;
     let ranks = ranks(src, &model);
     let step = |tensor: &TensorInfo| {
@@ -119,7 +135,8 @@ fn target(tensor: &TensorInfo, options: &Options, model: &mixture::Model, rank: 
     let name = tensor.name.as_str();
     let default = options.file_type.default_dtype();
     let is_output = name == "output.weight";
-    if mixture::is_kept(name, &tensor.shape) || (is_output && options.leave_output_tensor) {
+    let kept = options.copy || mixture::is_kept(name, &tensor.shape);
+    if kept || (is_output && options.leave_output_tensor) {
         return tensor.dtype;
     }
     let asked = match name {
@@ -127,6 +144,7 @@ fn target(tensor: &TensorInfo, options: &Options, model: &mixture::Model, rank: 
         "token_embd.weight" => options.token_embedding_type,
         _ => None,
     };
+    let asked = asked.or_else(|| options.tensor_types.get(name).copied());
     let dtype = match asked {
         Some(dtype) => dtype,
         None if options.pure || !default.is_quantized() => default,
@@ -148,8 +166,8 @@ fn check(tensor: &TensorInfo, to: DType, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Quantizes `src` into a new file at `dst`, which appears whole or not at all. Returns what was done to
-/// each tensor.
+/// Quantizes `src` into a new file at `dst`, or into parts, which appear whole or not at all. Returns what
+/// was done to each tensor.
 ///
 /// Errors: as for [`plan`]; a value that no scale can hold, with its tensor and place; the disk; or
 /// [`Error::Cancelled`] soon after `cancel` becomes true.
@@ -161,163 +179,80 @@ pub fn quantize_file(
     cancel: &AtomicBool,
 ) -> Result<Vec<Step>> {
     let steps = plan(src, options)?;
-    let mut writer = Writer::with_metadata(src.metadata.clone());
-    writer.set("general.quantization_version", QUANTIZATION_VERSION);
-    writer.set("general.file_type", options.file_type.id());
-    let n_threads = options.threads();
+    let job = Job {
+        src,
+        steps: &steps,
+        n_threads: options.threads(),
+        cancel,
+    };
     let total = steps.len();
-    for (done, (tensor, step)) in src.tensors().zip(&steps).enumerate() {
-        let convert = Convert {
-            src,
-            tensor,
-            to: step.to,
-            n_threads,
-        };
-        writer.add_tensor_with(
-            &tensor.name,
-            step.to,
-            &tensor.shape,
-            move |out| match convert.run(out, &|| cancel.load(Ordering::Relaxed))? {
-                true => Ok(()),
-                false => Err(Error::Cancelled { done, total }),
-            },
-        )?;
-    }
-    writer.write(dst, &mut |now| {
-        if let Some(step) = steps.get(now.tensors_done) {
-            let done = now.tensors_done;
+    let mut told = |range: Range<usize>, now: WriteProgress| {
+        let done = range.start + now.tensors_done;
+        if let Some(step) = steps.get(done) {
             progress(Progress { step, done, total });
         }
-    })?;
+    };
+    let metadata = new_metadata(src, options);
+    if options.keep_split {
+        let write = |metadata, range| job.writer(metadata, range);
+        write_parts(&prefix(dst), &metadata, &src.parts(), &write, &mut told)?;
+    } else {
+        let writer = job.writer(metadata, 0..total)?;
+        writer.write(dst, &mut |now| told(0..total, now))?;
+    }
     Ok(steps)
 }
 
-/// One tensor on its way.
-#[derive(Clone, Copy)]
-struct Convert<'a> {
-    src: &'a Gguf,
-    tensor: &'a TensorInfo,
-    to: DType,
-    n_threads: usize,
+fn new_metadata(src: &Gguf, options: &Options) -> Metadata {
+    let mut metadata = src.metadata.clone();
+    if !options.copy {
+        metadata.set("general.quantization_version", QUANTIZATION_VERSION);
+        metadata.set("general.file_type", options.file_type.id());
+    }
+    for (key, value) in &options.metadata {
+        metadata.set(key, value.clone());
+    }
+    metadata
 }
 
-impl Convert<'_> {
-    /// Writes the tensor to `out`. False: `stop` said so.
-    fn run(&self, out: &mut dyn Write, stop: &dyn Fn() -> bool) -> Result<bool> {
-        let done = match self.tensor.dtype == self.to {
-            true => self.copy(out, stop),
-            false => self.encode(out, stop),
-        };
-        done.map_err(|e| e.in_tensor(&self.tensor.name))
+/// What parts' names begin with: a path without its `.gguf`.
+fn prefix(dst: &Path) -> PathBuf {
+    match dst.extension() {
+        Some(extension) if extension == "gguf" => dst.with_extension(""),
+        _ => dst.to_path_buf(),
     }
+}
 
-    fn copy(&self, out: &mut dyn Write, stop: &dyn Fn() -> bool) -> Result<bool> {
-        let mut done = 0;
-        while done < self.tensor.n_bytes {
-            if stop() {
-                return Ok(false);
-            }
-            let n = COPY_BYTES.min(self.tensor.n_bytes - done);
-            let offset = self.tensor.offset + done;
-            let bytes = self.src.read_range(offset, n)?;
-            out.write_all(&bytes).doing("write tensor data")?;
-            drop(bytes);
-            self.src.source().release(offset, n);
-            done += n;
+/// A whole model on its way.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    src: &'a Gguf,
+    steps: &'a [Step],
+    n_threads: usize,
+    cancel: &'a AtomicBool,
+}
+
+impl<'a> Job<'a> {
+    /// A writer of some of the tensors, which converts each when its turn comes.
+    fn writer(self, metadata: Metadata, range: Range<usize>) -> Result<Writer<'a>> {
+        let mut writer = Writer::with_metadata(metadata);
+        let (cancel, total) = (self.cancel, self.steps.len());
+        let tensors = self.src.tensors().zip(self.steps).enumerate();
+        for (done, (tensor, step)) in tensors.skip(range.start).take(range.len()) {
+            let convert = Convert {
+                src: self.src,
+                tensor,
+                to: step.to,
+                n_threads: self.n_threads,
+            };
+            let write = move |out: &mut dyn Write| match convert
+                .run(out, &|| cancel.load(Ordering::Relaxed))?
+            {
+                true => Ok(()),
+                false => Err(Error::Cancelled { done, total }),
+            };
+            writer.add_tensor_with(&tensor.name, step.to, &tensor.shape, write)?;
         }
-        Ok(true)
-    }
-
-    /// Batches of one piece a thread; while a batch is worked on, the one before is written.
-    fn encode(&self, out: &mut dyn Write, stop: &dyn Fn() -> bool) -> Result<bool> {
-        let row_len = self.tensor.row_len();
-        let n_rows = self.tensor.n_elements() / row_len;
-        let batch_rows = (PIECE / row_len).max(1) * self.n_threads as u64;
-        let mut ready = Vec::new();
-        let mut first = 0;
-        while first < n_rows {
-            if stop() {
-                return Ok(false);
-            }
-            let n = batch_rows.min(n_rows - first);
-            let done = std::mem::take(&mut ready);
-            ready = self.batch(first, n, || out.write_all(&done).doing("write tensor data"))?;
-            first += n;
-        }
-        out.write_all(&ready).doing("write tensor data")?;
-        Ok(true)
-    }
-
-    /// Encodes `n_rows` rows from `first_row` on all threads, and runs `meanwhile` on this one.
-    fn batch(
-        &self,
-        first_row: u64,
-        n_rows: u64,
-        meanwhile: impl FnOnce() -> Result<()>,
-    ) -> Result<Vec<u8>> {
-        let row_len = self.tensor.row_len() as usize;
-        let (from_bytes, to_bytes) = (
-            self.tensor.dtype.row_bytes(row_len)?,
-            self.to.row_bytes(row_len)?,
-        );
-        let offset = self.tensor.offset + first_row * from_bytes as u64;
-        let n_bytes = n_rows * from_bytes as u64;
-        let input = self.src.read_range(offset, n_bytes)?;
-        let mut output = vec![0; n_rows as usize * to_bytes];
-        self.spread(&input, &mut output, meanwhile)?;
-        drop(input);
-        self.src.source().release(offset, n_bytes);
-        Ok(output)
-    }
-
-    /// Divides whole rows among the threads.
-    fn spread(
-        &self,
-        input: &[u8],
-        output: &mut [u8],
-        meanwhile: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        let row_len = self.tensor.row_len() as usize;
-        let from_bytes = self.tensor.dtype.row_bytes(row_len)?;
-        let to_bytes = self.to.row_bytes(row_len)?;
-        let rows_each = (output.len() / to_bytes).div_ceil(self.n_threads);
-        let pieces = input
-            .chunks(rows_each * from_bytes)
-            .zip(output.chunks_mut(rows_each * to_bytes));
-        if self.n_threads == 1 {
-            meanwhile()?;
-            let mut pieces = pieces;
-            return pieces.try_for_each(|(input, output)| self.rows(row_len, input, output));
-        }
-        std::thread::scope(|scope| {
-            let work = |(input, output)| scope.spawn(move || self.rows(row_len, input, output));
-            let workers: Vec<_> = pieces.map(work).collect();
-            let written = meanwhile();
-            for worker in workers {
-                // A panic in a worker is a bug here, and goes on as one.
-                let joined = worker.join();
-                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            }
-            written
-        })
-    }
-
-    /// Some thousand elements at a time, so that the f32 between stay in the cache.
-    fn rows(&self, row_len: usize, input: &[u8], output: &mut [u8]) -> Result<()> {
-        let n_rows = (8192 / row_len).max(1);
-        let (from_bytes, to_bytes) = (
-            self.tensor.dtype.row_bytes(row_len)?,
-            self.to.row_bytes(row_len)?,
-        );
-        let mut values = vec![0.0; n_rows * row_len];
-        let pieces = input
-            .chunks(n_rows * from_bytes)
-            .zip(output.chunks_mut(n_rows * to_bytes));
-        for (input, output) in pieces {
-            let values = &mut values[..output.len() / to_bytes * row_len];
-            quant::decode_row(self.tensor.dtype, input, values)?;
-            quant::encode_row(self.to, values, output)?;
-        }
-        Ok(())
+        Ok(writer)
     }
 }

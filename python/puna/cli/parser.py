@@ -1,0 +1,89 @@
+"""The parser of every command: errors of one line, whole names only, and llama.cpp's other flags refused
+by name."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from puna.cli.terminal import fail
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line; nothing is abbreviated."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+    def refuse(self, flags: Iterable[str], tool: str = "llama.cpp") -> None:
+        """Those of `flags` that this parser has not: `tool` knows them, so whoever gives one meant it."""
+        for flag in flags:
+            if flag not in self._option_string_actions:
+                self.add_argument(
+                    flag, action=Refused, nargs="?", dest="refused", help=argparse.SUPPRESS, default=None
+                ).tool = tool
+
+
+class Refused(argparse.Action):
+    """A flag that llama.cpp has and Puna has not."""
+
+    tool = ""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        parser.error(f"{option_string} is a flag of {self.tool} that Puna has not")
+
+
+def count(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """A whole number from `least` up."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            upper = "or more" if most == 2**31 - 1 else f"to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {least} {upper}")
+        return value
+
+    return parse
+
+
+def number(least: float = float("-inf"), most: float = float("inf")) -> Callable[[str], float]:
+    """A finite number of a range."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most or value in (float("inf"), float("-inf")):
+            bounds = [f"at least {least:g}"] * (least > float("-inf")) + [f"at most {most:g}"] * (
+                most < float("inf")
+            )
+            raise argparse.ArgumentTypeError(f"{text!r}, expected {', '.join(['a number', *bounds])}")
+        return value
+
+    return parse
+
+
+# What a backslash and a letter mean in texts of the command line (llama.cpp's --escape).
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "'": "'", '"': '"', "\\": "\\"}
+
+
+def unescaped(text: str) -> str:
+    """A text with `\\n`, `\\t`, `\\x41` and the like read as the characters that they stand for."""
+    done, rest = "", text
+    while "\\" in rest:
+        before, _, rest = rest.partition("\\")
+        letter, digits = rest[:1], rest[1:3]
+        if letter in ESCAPES:
+            done, rest = done + before + ESCAPES[letter], rest[1:]
+        elif letter == "x" and len(digits) == 2 and all(c in "0123456789abcdefABCDEF" for c in digits):
+            done, rest = done + before + chr(int(digits, 16)), rest[3:]
+        else:
+            done += before + "\\"
+    return done + rest

@@ -1,0 +1,182 @@
+"""`puna quantize`: a model file of another type, smaller as a rule."""
+
+import argparse
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from puna import quant
+from puna._native import core
+from puna.cli import llamacpp
+from puna.cli.info import size
+from puna.cli.parser import count
+from puna.cli.terminal import Progress
+from puna.errors import ArgumentError
+from puna.gguf import Reader
+
+EPILOG = """examples:
+  puna quantize model-f16.gguf model-q4.gguf Q4_K_M    the usual choice
+  puna quantize model-f16.gguf Q8_0 2                  into ggml-model-Q8_0.gguf, on two threads
+  puna quantize --dry-run model-f16.gguf Q5_K_S        what would be done
+  puna quantize --tensor-type "ffn_down=q8_0" --token-embedding-type q8_0 in.gguf out.gguf Q4_K_M
+  puna quantize --override-kv general.name=str:mine in.gguf out.gguf COPY
+
+types: {types} COPY
+"""
+
+# What comes after the flags.
+USAGE = "puna quantize [FLAG ...] IN [OUT] TYPE [THREADS]"
+
+
+def add(commands: Any) -> None:
+    types = " ".join(core.file_types())
+    parser = commands.add_parser(
+        "quantize", help="write a model as another type", usage=USAGE, description=__doc__,
+        epilog=EPILOG.format(types=types),
+    )  # fmt: skip
+    parser.set_defaults(run=run, refuse=parser.error)
+    parser.add_argument(
+        "arguments", nargs="+", metavar="IN [OUT] TYPE [THREADS]", help="files, type, threads"
+    )
+    for flag, what in (
+        ("--allow-requantize", "take tensors that are quantized already: errors add up"),
+        ("--leave-output-tensor", "leave output.weight as it is"),
+        ("--pure", "no mixture: one type for every tensor"),
+        ("--keep-split", "as many parts as the model has; OUT is what their names begin with"),
+        ("--dry-run", "say what would be done, tensor by tensor"),
+    ):
+        parser.add_argument(flag, action="store_true", help=what)
+    for flag, which in (("output-tensor", "output.weight"), ("token-embedding", "token_embd.weight")):
+        parser.add_argument(f"--{flag}-type", type=str.upper, metavar="T", help=f"type of {which}")
+    parser.add_argument(
+        "--tensor-type", action="append", default=[], type=tensor_type, metavar="REGEX=T",
+        help="type of tensors whose name has the pattern; the first that fits counts",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tensor-type-file", metavar="FILE", help="a file of such, separated by blanks or lines"
+    )
+    parser.add_argument(
+        "--override-kv", action="append", default=[], type=override, metavar="KEY=TYPE:VALUE",
+        help="set metadata; TYPE is int, float, bool or str",
+    )  # fmt: skip
+    parser.refuse(llamacpp.QUANTIZE, "llama-quantize")
+
+
+def run(given: argparse.Namespace) -> int:
+    source, target, type_, n_threads = places(given)
+    if given.tensor_type_file:
+        text = Path(given.tensor_type_file).read_text(encoding="utf-8")
+        given.tensor_type += [parsed(given, tensor_type, item) for item in text.split()]
+    reader = Reader(source)
+    started = time.perf_counter()
+    steps = quant.quantize_file(
+        reader,
+        None if given.dry_run else target,
+        type_,
+        n_threads=n_threads,
+        allow_requantize=given.allow_requantize,
+        leave_output_tensor=given.leave_output_tensor,
+        pure=given.pure,
+        output_tensor_type=given.output_tensor_type,
+        token_embedding_type=given.token_embedding_type,
+        tensor_types=given.tensor_type,
+        keep_split=given.keep_split,
+        kv_overrides=dict(given.override_kv),
+        progress=progress(reader),
+    )
+    if given.dry_run:
+        print_steps(steps)
+    print_sum(reader, source, target, steps)
+    if not given.dry_run:
+        print(f"done in {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
+    """Source, target, type and threads of `IN [OUT] TYPE [THREADS]`."""
+    source, *rest = given.arguments
+    target = rest.pop(0) if rest and core.file_type(rest[0]) is None else None
+    if not 1 <= len(rest) <= 2:
+        given.refuse(f"{' '.join(given.arguments)!r}, expected IN [OUT] TYPE [THREADS]")
+    type_ = core.file_type(rest[0])
+    if type_ is None:
+        given.refuse(f"TYPE: {rest[0]!r}, expected one of {' '.join(core.file_types())} COPY")
+    n_threads = parsed(given, count(1, 1024), rest[1]) if len(rest) > 1 else 0
+    if target is None:
+        suffix = "" if given.keep_split else ".gguf"
+        target = os.path.join(os.path.dirname(source), f"ggml-model-{type_}{suffix}")
+    if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
+        raise ArgumentError(f"{target}: the file to read and the file to write, expected two")
+    return source, target, type_, n_threads
+
+
+def parsed(given: argparse.Namespace, parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except argparse.ArgumentTypeError as error:
+        given.refuse(str(error))
+
+
+def tensor_type(text: str) -> tuple[str, str]:
+    """A pattern and a type; llama-quantize reads both in any case."""
+    pattern, equals, dtype = text.rpartition("=")
+    known = [name for name, *_ in core.dtypes()]
+    if not equals or not pattern or dtype.upper() not in known:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected REGEX=T, T one of {' '.join(known)}")
+    return pattern.lower(), dtype.upper()
+
+
+def override(text: str) -> tuple[str, bool | int | float | str]:
+    """A key and its value."""
+    key, _, typed = text.partition("=")
+    kind, colon, value = typed.partition(":")
+    read: dict[str, Callable[[str], Any]] = {
+        "int": int, "float": float, "str": str, "bool": {"true": True, "false": False}.__getitem__,
+    }  # fmt: skip
+    try:
+        if not key or not colon:
+            raise KeyError(text)
+        return key, read[kind](value)
+    except (KeyError, ValueError):
+        expected = "KEY=TYPE:VALUE, TYPE one of int float bool str"
+        raise argparse.ArgumentTypeError(f"{text!r}, expected {expected}") from None
+
+
+def progress(reader: Reader) -> Callable[[str, int, int], object] | None:
+    """A line on the terminal that says how many bytes are through, and what comes now."""
+    if not sys.stderr.isatty():
+        return None
+    before, total = {}, 0
+    for name, tensor in reader.tensors.items():
+        before[name] = total
+        total += tensor.n_bytes
+    line = Progress("quantizing")
+    return lambda name, done, n: line(before[name], total, f"[{done + 1}/{n}] {name}")
+
+
+def print_steps(steps: Any) -> None:
+    width = max((len(step.name) for step in steps), default=0)
+    for step in steps:
+        became = "stays" if step.dtype_after == step.dtype_before else f"-> {step.dtype_after:8}"
+        print(f"{step.name:{width}}  {step.dtype_before:8} {became:11} {size(step.n_bytes_after):>12}")
+
+
+def print_sum(reader: Reader, source: str, target: str, steps: Any) -> None:
+    """Tensors and bytes by type; sizes before and after."""
+    types: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for step in steps:
+        types[step.dtype_after][0] += 1
+        types[step.dtype_after][1] += step.n_bytes_after
+    for name, (n, n_bytes) in types.items():
+        print(f"  {name:8} {n:5} tensors {size(n_bytes):>12}")
+    n_weights = max(1, sum(prod(t.shape) for t in reader.tensors.values()))
+    for path, n_bytes in (
+        (source, sum(step.n_bytes_before for step in steps)),
+        (target, sum(step.n_bytes_after for step in steps)),
+    ):
+        print(f"{path}: {size(n_bytes)} of weights, {8 * n_bytes / n_weights:.2f} bits each")
