@@ -9,8 +9,8 @@ from puna.errors import ArgumentError
 # llama.cpp's number for "another seed each time".
 RANDOM_SEED = 0xFFFFFFFF
 
-# Types of the K/V cache by ggml's ids, as llama-cpp-python takes them, and by name.
-KV_TYPES = {None: "f16", 0: "f32", 1: "f16", "f32": "f32", "f16": "f16"}
+# Types of the K/V cache: llama.cpp's names, and ggml's ids as llama-cpp-python takes them.
+KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q4_0": 2}
 
 
 def session_options(
@@ -54,9 +54,14 @@ def session_options(
 
 
 def kv_type(name: str, value: int | str | None) -> str:
-    if value not in KV_TYPES:
-        raise ArgumentError(f"{name} = {short(value)}, expected 'f16' (1) or 'f32' (0)")
-    return KV_TYPES[value]
+    """The name of a type given by name or id; `None` is f16."""
+    for known, id_of in KV_TYPES.items():
+        if value in (known, id_of):
+            return known
+    if value is None:
+        return "f16"
+    expected = ", ".join(f"'{known}' ({id_of})" for known, id_of in KV_TYPES.items())
+    raise ArgumentError(f"{name} = {short(value)}, expected one of {expected}")
 
 
 class Seeds:

@@ -272,7 +272,7 @@ def test_what_embeds_does_not_generate_nor_the_other_way(tiny, llm):
         (dict(chat_handler=3), "chat_handler = 3, expected a function or None"),
         (dict(n_threads=1, n_threads_batch=2), "n_threads_batch = 2, expected n_threads = 1"),
         (dict(n_gpu_layers=-2), "n_gpu_layers = -2, expected"),
-        (dict(type_k=8), "type_k = 8, expected 'f16' (1) or 'f32' (0)"),
+        (dict(type_k=3), "type_k = 3, expected one of 'f32' (0), 'f16' (1), 'bf16' (30)"),
         (dict(rope_freq_base=-1.0), "rope_freq_base = -1, expected a number above 0"),
         (dict(n_seq_max=65), "n_seq_max = 65, expected 1 to 64"),
         (dict(seed=-5), "seed = -5, expected"),

@@ -7,11 +7,15 @@
 //! 2. K is stored with [`Simd::ROWS`] cells side by side, so lanes are cells and a score never
 //!    needs a sum across lanes; V is stored a cell a row, so lanes are elements of the output.
 //! 3. `NQ` queries (heads of a group, neighbouring tokens) share each loaded K and V.
-//! 4. There is no mask: each query has runs of visible cells; what lies outside gets -infinity in
+//! 4. Types other than f16 and f32 are decoded a tile at a time, for all queries of the call.
+//! 5. There is no mask: each query has runs of visible cells; what lies outside gets -infinity in
 //!    the tiles at their edges, and tiles that no query sees are skipped.
+
+use std::ops::Range;
 
 use puna_graph::Cell;
 
+use crate::kv::Cells;
 use crate::rows::{exp, softcap};
 use crate::simd::Simd;
 
@@ -25,9 +29,9 @@ pub(crate) struct Attend<'a> {
     /// `[dim_k][NQ]`, scaled.
     pub(crate) q: &'a [f32],
     /// `[cells / ROWS][dim_k][ROWS]` of one head.
-    pub(crate) k: &'a [u8],
+    pub(crate) k: Cells<'a>,
     /// `[cells][stride_v]` of one head.
-    pub(crate) v: &'a [u8],
+    pub(crate) v: Cells<'a>,
     pub(crate) dim_k: usize,
     /// `dim_v` rounded up to whole vectors.
     pub(crate) stride_v: usize,
@@ -53,7 +57,7 @@ pub(crate) struct Carry {
     pub(crate) sum: [f32; MAX_QUERIES],
 }
 
-/// Number types of the cache.
+/// Number types of the cache as kernels meet them.
 pub(crate) trait Element {
     const BYTES: usize;
     fn load<S: Simd>(s: S, bytes: &[u8], at: usize) -> S::F;
@@ -78,7 +82,8 @@ impl Element for Single {
     }
 }
 
-/// Fills `out`, `[NQ][stride_v]`, with sums of V that are still to be divided by `Carry::sum`.
+/// Fills `out`, `[NQ][stride_v]`, with sums of V that are still to be divided by `Carry::sum`; behind
+/// them is the room of a decoded tile.
 #[inline(always)]
 pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
     s: S,
@@ -89,6 +94,7 @@ pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
         max: [f32::NEG_INFINITY; MAX_QUERIES],
         sum: [0.0; MAX_QUERIES],
     };
+    let (out, room) = out.split_at_mut(NQ * a.stride_v);
     out.fill(0.0);
     let mut scores = [[0.0f32; CELLS]; NQ];
     let (first, end) = a.cells;
@@ -97,7 +103,8 @@ pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
         if !a.runs[..NQ].iter().any(|runs| overlaps(runs, from, to)) {
             continue;
         }
-        score::<S, K, NQ>(s, a, tile, to - tile, &mut scores);
+        let k = a.k.tile(s, S::ROWS, tile, room);
+        score::<S, K, NQ>(s, a, k, to - tile, &mut scores);
         for (t, scores) in scores.iter_mut().enumerate() {
             if let Some(cap) = a.softcap {
                 softcap(scores, cap);
@@ -109,7 +116,8 @@ pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
             let out = &mut out[t * a.stride_v..][..a.stride_v];
             weigh(scores, &mut carry.max[t], &mut carry.sum[t], out);
         }
-        mix::<S, V, NQ>(s, a, tile, (from, to), &scores, out);
+        let v = a.v.tile(s, 1, tile, room);
+        mix::<S, V, NQ>(s, a, v, from - tile..to - tile, &scores, out);
     }
     carry
 }
@@ -126,19 +134,18 @@ fn overlaps(runs: &[(u32, u32)], from: usize, to: usize) -> bool {
         .is_some_and(|run| (run.0 as usize) < to)
 }
 
-/// Scores of `n` cells from `tile` on.
+/// Scores of the first `n` cells of a tile.
 #[inline(always)]
 fn score<S: Simd, K: Element, const NQ: usize>(
     s: S,
     a: &Attend<'_>,
-    tile: usize,
+    k: &[u8],
     n: usize,
     scores: &mut [[f32; CELLS]; NQ],
 ) {
     for block in 0..n.div_ceil(S::ROWS) {
         let n_elements = a.dim_k * S::ROWS;
-        let at = (tile / S::ROWS + block) * n_elements * K::BYTES;
-        let k = &a.k[at..][..n_elements * K::BYTES];
+        let k = &k[block * n_elements * K::BYTES..][..n_elements * K::BYTES];
         let mut acc = [s.splat(0.0); NQ];
         for (d, q) in a.q.chunks_exact(NQ).enumerate() {
             let k = K::load(s, k, d * S::ROWS);
@@ -204,13 +211,13 @@ fn weigh(scores: &mut [f32; CELLS], max: &mut f32, sum: &mut f32, out: &mut [f32
     *sum += sums.iter().sum::<f32>();
 }
 
-/// Adds the weighted V of cells `from .. to`.
+/// Adds the weighted V of some cells of a tile.
 #[inline(always)]
 fn mix<S: Simd, V: Element, const NQ: usize>(
     s: S,
     a: &Attend<'_>,
-    tile: usize,
-    (from, to): (usize, usize),
+    v: &[u8],
+    cells: Range<usize>,
     weights: &[[f32; CELLS]; NQ],
     out: &mut [f32],
 ) {
@@ -219,10 +226,10 @@ fn mix<S: Simd, V: Element, const NQ: usize>(
         for (t, acc) in acc.iter_mut().enumerate() {
             *acc = s.load_f(out, t * a.stride_v + e);
         }
-        for cell in from..to {
-            let v = V::load(s, a.v, cell * a.stride_v + e);
+        for cell in cells.clone() {
+            let v = V::load(s, v, cell * a.stride_v + e);
             for t in 0..NQ {
-                acc[t] = s.fma(v, s.splat(weights[t][cell - tile]), acc[t]);
+                acc[t] = s.fma(v, s.splat(weights[t][cell]), acc[t]);
             }
         }
         for (t, acc) in acc.into_iter().enumerate() {

@@ -59,10 +59,8 @@ fn attend(
     let core = ctx.core;
     let cache = &core.caches[a.layer];
     let (dim_k, dim_v) = (cache.shape.dim_k, cache.shape.dim_v);
-    let is_f32 = |t| t == puna_graph::KvDType::F32;
-    let (kernel, room) = core
-        .kernels
-        .attend(is_f32(core.type_k), is_f32(core.type_v), piece.n);
+    let (k_is_f32, v_is_f32) = (cache.k.is_read_as_f32(), cache.v.is_read_as_f32());
+    let (kernel, room) = core.kernels.attend(k_is_f32, v_is_f32, piece.n);
     // Where a query's token and head are; missing queries repeat the last.
     let place = |i: usize| {
         let flat = piece.first + i.min(piece.n - 1);
@@ -94,25 +92,25 @@ fn attend(
         pos: std::array::from_fn(|i| ctx.batch().pos[place(i).0]),
         cells: &ctx.batch().cache,
     });
-    let (k, v) = cache.head(head);
+    let (k, v, stride_v) = (cache.k.head(head), cache.v.head(head), cache.v.stride());
     let call = Attend {
         q: &q,
         k,
         v,
         dim_k,
-        stride_v: cache.stride_v,
+        stride_v,
         runs,
         cells: (first.unwrap_or(0) as usize, end.unwrap_or(0) as usize),
         softcap: a.softcap,
         alibi,
     };
     let out = &mut ctx.local.heads;
-    out.resize(room * cache.stride_v, 0.0);
+    out.resize(room * stride_v + k.room().max(v.room()), 0.0);
     let carry = kernel(&call, out);
     ctx.local.queries = q;
     for i in 0..piece.n {
         let (t, h) = place(i);
-        let from = &ctx.local.heads[i * cache.stride_v..][..dim_v];
+        let from = &ctx.local.heads[i * stride_v..][..dim_v];
         let to = ctx.row_mut(a.out.columns(h * dim_v, dim_v), t);
         for (to, x) in to.iter_mut().zip(from) {
             *to = x / carry.sum[i];

@@ -65,10 +65,9 @@ impl Cpu {
         let kernels = Kernels::of(isa);
         let pool = Pool::new(n_threads(options.n_threads)?)?;
         let graph = &plan.graph;
-        let caches = graph.kv.iter().map(|&shape| {
-            let (k, v) = (options.type_k, options.type_v);
-            Cache::new(shape, options.n_cells, k, v, kernels.rows)
-        });
+        let types = (options.type_k, options.type_v);
+        let caches = graph.kv.iter();
+        let caches = caches.map(|&shape| Cache::new(shape, options.n_cells, types, kernels.rows));
         let roles = roles(&plan);
         let n_rows = padded(plan.n_tokens.max(plan.n_outputs), kernels.widest);
         let (quantized, plain) = widths(&plan, kernels);
@@ -84,12 +83,10 @@ impl Cpu {
             kernels,
             weights: graph.weights.iter().map(|_| None).collect(),
             arenas: plan.arenas.iter().map(|&n| Shared::zeroed(n)).collect(),
-            caches: caches.collect(),
+            caches: caches.collect::<Result<_>>()?,
             activations: Activations::new(n_rows, quantized, plain),
             routed: experts::room(&plan, kernels),
             locals: (0..pool.n_workers()).map(|_| Mutex::new(local())).collect(),
-            type_k: options.type_k,
-            type_v: options.type_v,
             plan,
         };
         Ok(Cpu {

@@ -5,173 +5,388 @@
 //! v: [n_head_kv][cells][stride_v]              stride_v = dim_v in whole vectors, the rest is 0
 //! ```
 //!
-//! Values too large for f16 become its largest (65504), not infinity: one such value would turn
-//! every later sum into NaN.
+//! Types with scales are those of GGUF, 32 elements to a block, with codes and scales apart: a byte
+//! of codes takes the place of an element above (q4_0: of two), and scales have planes of their own
+//! with `dim / 32` in the place of `dim`. V is laid out as K with one cell side by side.
 
-use half::f16;
-use puna_graph::{KvDType, KvLayer};
+use half::{bf16, f16};
+use puna_format::quant;
+use puna_graph::{Error, KvDType, KvLayer, Result};
 
 use crate::attend::CELLS;
-use crate::simd::Shared;
+use crate::simd::{Shared, Simd};
+
+/// Elements of a block with a scale, and of what is stored at once of other types.
+const BLOCK: usize = 32;
+const SCALE_BYTES: usize = 2;
 
 pub(crate) struct Cache {
     pub(crate) shape: KvLayer,
-    pub(crate) type_k: KvDType,
-    pub(crate) type_v: KvDType,
-    pub(crate) stride_v: usize,
-    rows: usize,
-    /// Rounded up to whole tiles.
-    n_cells: usize,
-    k: Shared<u8>,
-    v: Shared<u8>,
+    pub(crate) k: Plane,
+    pub(crate) v: Plane,
 }
 
 impl Cache {
     /// `rows` is the number of lanes of the kernels.
+    ///
+    /// # Errors
+    /// Heads that are no whole blocks of the type.
     pub(crate) fn new(
         shape: KvLayer,
         n_cells: usize,
-        type_k: KvDType,
-        type_v: KvDType,
+        (type_k, type_v): (KvDType, KvDType),
         rows: usize,
-    ) -> Cache {
-        let n_cells = n_cells.next_multiple_of(CELLS);
-        let stride_v = shape.dim_v.next_multiple_of(rows);
-        let n = shape.n_head_kv * n_cells;
-        Cache {
+    ) -> Result<Cache> {
+        let k = Heads {
+            name: "type_k",
+            n: shape.n_head_kv,
+            dim: shape.dim_k,
+            stride: shape.dim_k,
+            lanes: rows,
+        };
+        let v = Heads {
+            name: "type_v",
+            dim: shape.dim_v,
+            stride: shape.dim_v.next_multiple_of(rows),
+            lanes: 1,
+            ..k
+        };
+        Ok(Cache {
             shape,
-            type_k,
-            type_v,
-            stride_v,
-            rows,
-            n_cells,
-            k: Shared::zeroed(n * shape.dim_k * type_k.n_bytes()),
-            v: Shared::zeroed(n * stride_v * type_v.n_bytes()),
-        }
+            k: Plane::new(type_k, k, n_cells)?,
+            v: Plane::new(type_v, v, n_cells)?,
+        })
     }
 
     pub(crate) fn n_bytes(&self) -> u64 {
         self.k.n_bytes() + self.v.n_bytes()
     }
 
-    /// K and V of one head.
-    pub(crate) fn head(&self, head: usize) -> (&[u8], &[u8]) {
-        let k = self.n_cells * self.shape.dim_k * self.type_k.n_bytes();
-        let v = self.n_cells * self.stride_v * self.type_v.n_bytes();
-        (
-            self.k.get(head * k..(head + 1) * k),
-            self.v.get(head * v..(head + 1) * v),
-        )
-    }
-
-    /// Where element `d` of head `head` of a cell's key is, in elements.
-    fn at_k(&self, head: usize, cell: usize, d: usize) -> usize {
-        let block = (head * self.n_cells + cell) / self.rows;
-        (block * self.shape.dim_k + d) * self.rows + cell % self.rows
-    }
-
-    fn at_v(&self, head: usize, cell: usize) -> usize {
-        (head * self.n_cells + cell) * self.stride_v
-    }
-
     /// Stores one head's key and value; the caller is the only one who touches this cell.
     pub(crate) fn store(&self, head: usize, cell: usize, k: &[f32], v: &[f32]) {
-        self.store_k(head, cell, k);
-        let at = self.at_v(head, cell);
-        let n = self.type_v.n_bytes();
-        let out = self.v.get_mut(at * n..(at + v.len()) * n);
-        for (out, &x) in out.chunks_exact_mut(n).zip(v) {
-            put(self.type_v, x, out);
+        self.k.store(head, cell, k);
+        self.v.store(head, cell, v);
+    }
+}
+
+/// What the heads of a plane look like.
+#[derive(Clone, Copy)]
+struct Heads {
+    /// The option that chose its type.
+    name: &'static str,
+    n: usize,
+    /// Elements, and the same with padding.
+    dim: usize,
+    stride: usize,
+    /// Cells side by side.
+    lanes: usize,
+}
+
+/// All keys, or all values.
+pub(crate) struct Plane {
+    dtype: KvDType,
+    heads: Heads,
+    codes: Units,
+    scales: Units,
+}
+
+impl Plane {
+    fn new(dtype: KvDType, heads: Heads, n_cells: usize) -> Result<Plane> {
+        if has_scales(dtype) && !heads.dim.is_multiple_of(BLOCK) {
+            let (type_x, name, dim) = (heads.name, dtype.name(), heads.dim);
+            return Err(Error::Unsupported {
+                executor: "cpu".into(),
+                message: format!(
+                    "{type_x} = {name} for heads of {dim} elements, expected f16, f32 or bf16: \
+                     {name} takes whole blocks of {BLOCK}"
+                ),
+            });
+        }
+        let (unit, codes, scales) = match dtype {
+            KvDType::F32 => (4, heads.stride, 0),
+            KvDType::F16 | KvDType::BF16 => (2, heads.stride, 0),
+            KvDType::Q8_0 => (1, heads.dim, heads.dim / BLOCK),
+            KvDType::Q4_0 => (1, heads.dim / 2, heads.dim / BLOCK),
+        };
+        let n_cells = n_cells.next_multiple_of(CELLS);
+        let units = |unit, n| Units::new(unit, n, heads, n_cells);
+        Ok(Plane {
+            dtype,
+            heads,
+            codes: units(unit, codes),
+            scales: units(SCALE_BYTES, scales),
+        })
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.codes.data.n_bytes() + self.scales.data.n_bytes()
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        self.heads.stride
+    }
+
+    /// Whether kernels meet f32: stored so, or decoded for them.
+    pub(crate) fn is_read_as_f32(&self) -> bool {
+        self.dtype != KvDType::F16
+    }
+
+    /// All cells of a head.
+    pub(crate) fn head(&self, head: usize) -> Cells<'_> {
+        Cells {
+            dtype: self.dtype,
+            stride: self.heads.stride,
+            n_cells: self.codes.n_cells,
+            codes: self.codes.head(head),
+            scales: self.scales.head(head),
         }
     }
 
-    fn store_k(&self, head: usize, cell: usize, k: &[f32]) {
-        let n = self.type_k.n_bytes();
-        let first = self.at_k(head, cell, 0);
-        for (d, &x) in k.iter().enumerate() {
-            let at = first + d * self.rows;
-            put(self.type_k, x, self.k.get_mut(at * n..(at + 1) * n));
+    /// Stores a row of one head.
+    fn store(&self, head: usize, cell: usize, x: &[f32]) {
+        let mut bytes = [0; 4 * BLOCK];
+        for (block, x) in x.chunks(BLOCK).enumerate() {
+            let bytes = &mut bytes[..self.dtype.n_bytes(x.len())];
+            encode(self.dtype, x, bytes);
+            self.put(head, cell, block, bytes);
         }
     }
 
-    /// Replaces one head's key by `f(key)`.
-    pub(crate) fn map_k(&self, head: usize, cell: usize, f: impl FnOnce(&[f32]) -> Vec<f32>) {
-        let n = self.type_k.n_bytes();
-        let first = self.at_k(head, cell, 0);
-        let key: Vec<f32> = (0..self.shape.dim_k)
-            .map(|d| {
-                let at = first + d * self.rows;
-                take(self.type_k, self.k.get(at * n..(at + 1) * n))
-            })
-            .collect();
-        self.store_k(head, cell, &f(&key));
+    /// Writes a block as GGUF has it: the scale, if there is one, and the codes.
+    fn put(&self, head: usize, cell: usize, block: usize, bytes: &[u8]) {
+        let (scale, codes) = bytes.split_at(self.scales.unit * self.n_scales());
+        self.scales.put(head, cell, block, scale);
+        let first = self.n_codes(block * BLOCK);
+        self.codes.put(head, cell, first, codes);
     }
 
-    /// Bytes of one cell's K row, and of its V row, as saved.
-    pub(crate) fn row_bytes(&self) -> (usize, usize) {
-        let s = &self.shape;
-        (
-            s.n_head_kv * s.dim_k * self.type_k.n_bytes(),
-            s.n_head_kv * s.dim_v * self.type_v.n_bytes(),
-        )
+    /// Units that `n` elements take.
+    fn n_codes(&self, n: usize) -> usize {
+        match self.dtype {
+            KvDType::Q4_0 => n / 2,
+            _ => n,
+        }
     }
 
-    /// Appends a cell's K row, heads in order.
-    pub(crate) fn save_k(&self, cell: usize, out: &mut Vec<u8>) {
-        let n = self.type_k.n_bytes();
-        for head in 0..self.shape.n_head_kv {
-            let first = self.at_k(head, cell, 0);
-            for d in 0..self.shape.dim_k {
-                let at = (first + d * self.rows) * n;
-                out.extend_from_slice(self.k.get(at..at + n));
+    /// Scales of a block.
+    fn n_scales(&self) -> usize {
+        usize::from(has_scales(self.dtype))
+    }
+
+    /// Bytes of a cell as saved: heads in order, blocks as in GGUF.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.heads.n * self.dtype.n_bytes(self.heads.dim)
+    }
+
+    /// Appends the row of a cell.
+    pub(crate) fn save(&self, cell: usize, out: &mut Vec<u8>) {
+        (0..self.heads.n).for_each(|head| self.save_head(head, cell, out));
+    }
+
+    fn save_head(&self, head: usize, cell: usize, out: &mut Vec<u8>) {
+        let dim = self.heads.dim;
+        for first in (0..dim).step_by(BLOCK) {
+            let (block, end) = (first / BLOCK, dim.min(first + BLOCK));
+            let scales = block..block + self.n_scales();
+            self.scales.take(head, cell, scales, out);
+            let codes = self.n_codes(first)..self.n_codes(end);
+            self.codes.take(head, cell, codes, out);
+        }
+    }
+
+    /// The reverse of [`Plane::save`]; `row` has the right length.
+    pub(crate) fn load(&self, cell: usize, row: &[u8]) {
+        for (head, row) in row.chunks_exact(row.len() / self.heads.n).enumerate() {
+            for (block, bytes) in row.chunks(self.dtype.n_bytes(BLOCK)).enumerate() {
+                self.put(head, cell, block, bytes);
             }
         }
     }
 
-    pub(crate) fn save_v(&self, cell: usize, out: &mut Vec<u8>) {
-        let n = self.type_v.n_bytes();
-        for head in 0..self.shape.n_head_kv {
-            let at = self.at_v(head, cell) * n;
-            out.extend_from_slice(self.v.get(at..at + self.shape.dim_v * n));
-        }
-    }
-
-    /// The reverse of [`Cache::save_k`]; `row` has the right length.
-    pub(crate) fn load_k(&self, cell: usize, row: &[u8]) {
-        let n = self.type_k.n_bytes();
-        for (head, row) in row.chunks_exact(self.shape.dim_k * n).enumerate() {
-            let first = self.at_k(head, cell, 0);
-            for (d, x) in row.chunks_exact(n).enumerate() {
-                let at = (first + d * self.rows) * n;
-                self.k.get_mut(at..at + n).copy_from_slice(x);
-            }
-        }
-    }
-
-    pub(crate) fn load_v(&self, cell: usize, row: &[u8]) {
-        let n = self.type_v.n_bytes();
-        for (head, row) in row.chunks_exact(self.shape.dim_v * n).enumerate() {
-            let at = self.at_v(head, cell) * n;
-            self.v.get_mut(at..at + row.len()).copy_from_slice(row);
+    /// Replaces the row of a cell by `f` of each head's; what was rounded is rounded again.
+    pub(crate) fn map(&self, cell: usize, f: impl Fn(&[f32]) -> Vec<f32>) {
+        let mut bytes = vec![];
+        let mut row = vec![0.0; self.heads.dim];
+        for head in 0..self.heads.n {
+            bytes.clear();
+            self.save_head(head, cell, &mut bytes);
+            quant::decode_row(self.dtype.dtype(), &bytes, &mut row).expect("a row just saved");
+            self.store(head, cell, &f(&row));
         }
     }
 }
 
-fn put(dtype: KvDType, x: f32, out: &mut [u8]) {
+/// `[heads][cells / lanes][n][lanes]` units of some bytes.
+struct Units {
+    unit: usize,
+    n: usize,
+    lanes: usize,
+    n_cells: usize,
+    data: Shared<u8>,
+}
+
+impl Units {
+    fn new(unit: usize, n: usize, heads: Heads, n_cells: usize) -> Units {
+        Units {
+            unit,
+            n,
+            lanes: heads.lanes,
+            n_cells,
+            data: Shared::zeroed(heads.n * n_cells * n * unit),
+        }
+    }
+
+    fn head(&self, head: usize) -> &[u8] {
+        let n = self.n_cells * self.n * self.unit;
+        self.data.get(head * n..(head + 1) * n)
+    }
+
+    /// Where a cell's unit is, in bytes, and how far the next is from it.
+    fn at(&self, head: usize, cell: usize, i: usize) -> (usize, usize) {
+        let block = (head * self.n_cells + cell) / self.lanes;
+        let at = (block * self.n + i) * self.lanes + cell % self.lanes;
+        (at * self.unit, self.lanes * self.unit)
+    }
+
+    fn put(&self, head: usize, cell: usize, first: usize, bytes: &[u8]) {
+        let (mut at, step) = self.at(head, cell, first);
+        for unit in bytes.chunks_exact(self.unit) {
+            self.data.get_mut(at..at + self.unit).copy_from_slice(unit);
+            at += step;
+        }
+    }
+
+    fn take(&self, head: usize, cell: usize, units: std::ops::Range<usize>, out: &mut Vec<u8>) {
+        let (mut at, step) = self.at(head, cell, units.start);
+        for _ in units {
+            out.extend_from_slice(self.data.get(at..at + self.unit));
+            at += step;
+        }
+    }
+}
+
+/// The cells of one head, as kernels read them.
+#[derive(Clone, Copy)]
+pub(crate) struct Cells<'a> {
+    dtype: KvDType,
+    stride: usize,
+    n_cells: usize,
+    codes: &'a [u8],
+    scales: &'a [u8],
+}
+
+impl<'a> Cells<'a> {
+    /// Floats of [`Cells::tile`]'s room.
+    pub(crate) fn room(&self) -> usize {
+        match self.dtype {
+            KvDType::F16 | KvDType::F32 => 0,
+            _ => CELLS * (self.stride + self.stride.div_ceil(BLOCK)),
+        }
+    }
+
+    /// The [`CELLS`] cells from `tile` on, `lanes` of them side by side, as f16 or f32; other types
+    /// are decoded into `room`.
+    #[inline(always)]
+    pub(crate) fn tile<'r, S: Simd>(
+        &self,
+        s: S,
+        lanes: usize,
+        tile: usize,
+        room: &'r mut [f32],
+    ) -> &'r [u8]
+    where
+        'a: 'r,
+    {
+        let part = |all: &'a [u8]| {
+            let a_cell = all.len() / self.n_cells;
+            &all[tile * a_cell..][..CELLS * a_cell]
+        };
+        let codes = part(self.codes);
+        if matches!(self.dtype, KvDType::F16 | KvDType::F32) {
+            return codes;
+        }
+        let (out, factors) = room.split_at_mut(CELLS * self.stride);
+        let scales = part(self.scales);
+        let n = scales.len() / SCALE_BYTES;
+        for at in (0..n).step_by(S::ROWS) {
+            s.store_f(s.load_f16(scales, at * SCALE_BYTES), factors, at);
+        }
+        match self.dtype {
+            KvDType::Q8_0 => decode_q8_0(lanes, codes, &factors[..n], out),
+            KvDType::Q4_0 => decode_q4_0(lanes, codes, &factors[..n], out),
+            _ => {
+                for at in (0..out.len()).step_by(S::ROWS) {
+                    s.store_f(s.load_bf16(codes, at * 2), out, at);
+                }
+            }
+        }
+        bytemuck::cast_slice(out)
+    }
+}
+
+/// Plain loops over cells side by side, or over the elements of one; with `lanes` known the
+/// compiler turns them into vectors.
+#[inline(always)]
+fn decode_q8_0(lanes: usize, codes: &[u8], scales: &[f32], out: &mut [f32]) {
+    let n = BLOCK * lanes;
+    let blocks = codes.chunks_exact(n).zip(scales.chunks_exact(lanes));
+    for ((codes, scales), out) in blocks.zip(out.chunks_exact_mut(n)) {
+        for i in 0..n {
+            out[i] = f32::from(codes[i] as i8) * scales[i % lanes];
+        }
+    }
+}
+
+#[inline(always)]
+fn decode_q4_0(lanes: usize, codes: &[u8], scales: &[f32], out: &mut [f32]) {
+    let n = BLOCK / 2 * lanes;
+    let blocks = codes.chunks_exact(n).zip(scales.chunks_exact(lanes));
+    for ((codes, scales), out) in blocks.zip(out.chunks_exact_mut(2 * n)) {
+        let (low, high) = out.split_at_mut(n);
+        for i in 0..n {
+            let scale = scales[i % lanes];
+            low[i] = f32::from((codes[i] & 15) as i8 - 8) * scale;
+            high[i] = f32::from((codes[i] >> 4) as i8 - 8) * scale;
+        }
+    }
+}
+
+fn has_scales(dtype: KvDType) -> bool {
+    matches!(dtype, KvDType::Q8_0 | KvDType::Q4_0)
+}
+
+/// A block, or as many elements of a type without scales, as GGUF has it. Values too large for f16
+/// become its largest (65504), not infinity: one such value would turn every later sum into NaN.
+fn encode(dtype: KvDType, x: &[f32], out: &mut [u8]) {
     match dtype {
+        KvDType::F32 => out.copy_from_slice(bytemuck::cast_slice(x)),
         KvDType::F16 => {
-            let limit = f16::MAX.to_f32_const();
-            let x = if x > limit { limit } else { x };
-            let x = if x < -limit { -limit } else { x };
-            out.copy_from_slice(&f16::from_f32(x).to_le_bytes());
+            for (x, out) in x.iter().zip(out.as_chunks_mut::<2>().0) {
+                *out = f16::from_f32(within_f16(*x)).to_le_bytes();
+            }
         }
-        KvDType::F32 => out.copy_from_slice(&x.to_le_bytes()),
+        KvDType::BF16 => {
+            for (x, out) in x.iter().zip(out.as_chunks_mut::<2>().0) {
+                *out = bf16::from_f32(*x).to_le_bytes();
+            }
+        }
+        KvDType::Q8_0 | KvDType::Q4_0 => {
+            let mut block = [0.0; BLOCK];
+            for (to, x) in block.iter_mut().zip(x) {
+                *to = within_f16(*x);
+            }
+            // The one thing that has no encoding is NaN; a scale of NaN keeps it visible.
+            if quant::encode_row(dtype.dtype(), &block, out).is_err() {
+                out.fill(0);
+                out[..SCALE_BYTES].copy_from_slice(&f16::NAN.to_le_bytes());
+            }
+        }
     }
 }
 
-fn take(dtype: KvDType, bytes: &[u8]) -> f32 {
-    match dtype {
-        KvDType::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
-        KvDType::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-    }
+/// NaN stays.
+fn within_f16(x: f32) -> f32 {
+    let limit = f16::MAX.to_f32_const();
+    let x = if x > limit { limit } else { x };
+    if x < -limit { -limit } else { x }
 }

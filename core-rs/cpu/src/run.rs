@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use puna_graph::{
-    Batch, Error, KvDType, Mask, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId,
-};
+use puna_graph::{Batch, Error, Mask, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId};
 
 use crate::activations::{Activations, TileSpan, tiling};
 use crate::kv::Cache;
@@ -28,8 +26,6 @@ pub(crate) struct Core {
     pub(crate) routed: Activations,
     /// One a worker.
     pub(crate) locals: Vec<Mutex<Local>>,
-    pub(crate) type_k: KvDType,
-    pub(crate) type_v: KvDType,
 }
 
 /// What a worker has for itself.

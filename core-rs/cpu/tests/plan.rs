@@ -4,9 +4,9 @@ mod common;
 
 use common::{Shape, batch, distance, graph, logits, plan, upload};
 use puna_cpu::{Cpu, CpuOptions, Isa};
-use puna_format::DType;
+use puna_format::{DType, quant};
 use puna_graph::reference::Reference;
-use puna_graph::{Act, Executor, Graph, KvDType, NormKind, RopeLayout};
+use puna_graph::{Act, CacheOp, Executor, Graph, KvDType, NormKind, RopeLayout};
 
 /// With float weights and an f32 cache only the order of sums differs.
 const EXACT: f64 = 2e-5;
@@ -14,6 +14,15 @@ const EXACT: f64 = 2e-5;
 const QUANTIZED: f64 = 4e-2;
 /// Keys and values of 11 bits.
 const HALF_CACHE: f64 = 1e-3;
+/// What the cache's rounding may change in logits: half a step of 8 bits; of 1/127, and of 1/8, of
+/// the largest of 32.
+const ROUNDED_CACHES: [(KvDType, f64); 5] = [
+    (KvDType::F32, EXACT),
+    (KvDType::F16, HALF_CACHE),
+    (KvDType::BF16, 8e-3),
+    (KvDType::Q8_0, 2.5e-2),
+    (KvDType::Q4_0, 3e-1),
+];
 
 fn cpu(graph: &Graph, isa: Isa, n_threads: usize, kv: KvDType) -> Cpu {
     let options = CpuOptions {
@@ -45,7 +54,8 @@ fn check(shape: Shape, kv: KvDType, tolerance: f64) {
         for cpu in &mut cpus {
             cpu.run(&batch).unwrap();
             let off = distance(&logits(cpu), &expected);
-            assert!(off < tolerance, "{}, {n} tokens: {off}", cpu.name());
+            let name = cpu.name();
+            assert!(off < tolerance, "{name}, {kv:?}, {n} tokens: {off}");
         }
     }
 }
@@ -59,6 +69,92 @@ fn float_weights_give_the_reference() {
 fn half_weights_and_cache_give_the_reference() {
     check(Shape::of(DType::F16), KvDType::F16, HALF_CACHE);
     check(Shape::of(DType::BF16), KvDType::F32, EXACT);
+}
+
+#[test]
+fn every_type_of_cache_is_near_the_reference() {
+    for (kv, tolerance) in ROUNDED_CACHES {
+        check(Shape::of(DType::F32), kv, tolerance);
+    }
+}
+
+/// The cells of a prompt, saved.
+fn saved(cpu: &mut Cpu, n: usize) -> Vec<u8> {
+    let cells = (0..n as u32).collect();
+    let bytes = cpu.cache(&CacheOp::Save { cells }).unwrap();
+    bytes.unwrap()
+}
+
+fn of_type(graph: &Graph, kv: KvDType) -> Cpu {
+    let mut cpu = cpu(graph, Isa::available()[0], 1, kv);
+    upload(graph, &mut [&mut cpu]);
+    cpu
+}
+
+#[test]
+fn saved_cells_are_gguf_rows_and_give_the_same_logits() {
+    let shape = Shape::of(DType::F32);
+    let graph = graph(shape);
+    let (prompt, next) = (batch(0, 12, shape.n_vocab), batch(12, 1, shape.n_vocab));
+    let mut exact = of_type(&graph, KvDType::F32);
+    exact.run(&prompt).unwrap();
+    let exact: Vec<u8> = saved(&mut exact, 12);
+    for (kv, tolerance) in ROUNDED_CACHES {
+        let (mut one, mut other) = (of_type(&graph, kv), of_type(&graph, kv));
+        one.run(&prompt).unwrap();
+        let bytes = saved(&mut one, 12);
+        let n = exact.len() / 4;
+        let (mut found, mut expected) = (vec![0.0; n], vec![0.0; n]);
+        quant::decode_row(kv.dtype(), &bytes, &mut found).unwrap();
+        quant::decode_row(DType::F32, &exact, &mut expected).unwrap();
+        let off = distance(&found, &expected);
+        assert!(off < tolerance, "{kv:?}: cells are off by {off}");
+
+        let cells = (0..12).collect();
+        other.cache(&CacheOp::Load { cells, bytes }).unwrap();
+        one.run(&next).unwrap();
+        other.run(&next).unwrap();
+        assert_eq!(logits(&mut one), logits(&mut other), "{kv:?}");
+    }
+}
+
+#[test]
+fn keys_of_every_type_are_shifted() {
+    let shape = Shape::of(DType::F32);
+    let graph = graph(shape);
+    for (kv, tolerance) in ROUNDED_CACHES {
+        let mut cpu = of_type(&graph, kv);
+        cpu.run(&batch(0, 12, shape.n_vocab)).unwrap();
+        let mut next = batch(12, 1, shape.n_vocab);
+        cpu.run(&next).unwrap();
+        let expected = logits(&mut cpu);
+        let cells = (0..12).collect();
+        cpu.cache(&CacheOp::Shift { cells, delta: 7 }).unwrap();
+        next.pos[0] += 7;
+        next.cache.iter_mut().for_each(|c| c.pos += 7);
+        cpu.run(&next).unwrap();
+        let off = distance(&logits(&mut cpu), &expected);
+        assert!(off < 2.0 * tolerance, "{kv:?}: {off}");
+    }
+}
+
+#[test]
+fn blocks_refuse_heads_that_are_none() {
+    let shape = Shape {
+        dim_v: 40,
+        ..Shape::of(DType::F32)
+    };
+    let options = CpuOptions {
+        n_cells: 64,
+        type_v: KvDType::Q4_0,
+        ..CpuOptions::default()
+    };
+    let error = Cpu::new(plan(&graph(shape), 4), options).err().unwrap();
+    let error = error.to_string();
+    assert!(
+        error.contains("type_v = q4_0 for heads of 40 elements"),
+        "{error}"
+    );
 }
 
 #[test]

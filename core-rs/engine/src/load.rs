@@ -327,8 +327,9 @@ fn executor(
 /// allocation later would end the process, in a tab the whole interpreter.
 fn check_room(plan: &Plan, options: &SessionOptions) -> Result<()> {
     let graph = &plan.graph;
-    let (k, v) = (options.type_k.n_bytes(), options.type_v.n_bytes());
-    let per_cell = |kv: &KvLayer| kv.n_head_kv * (kv.dim_k * k + kv.dim_v * v);
+    let per_cell = |kv: &KvLayer| {
+        kv.n_head_kv * (options.type_k.n_bytes(kv.dim_k) + options.type_v.n_bytes(kv.dim_v))
+    };
     let cell = graph.kv.iter().map(per_cell).sum::<usize>() + size_of::<Cell>();
     let weight = |w: &Weight| Ok::<_, Error>((w.dtype.row_bytes(w.n_in())? * w.n_out()) as u64);
     let weights: u64 = graph.weights.iter().map(weight).sum::<Result<_>>()?;

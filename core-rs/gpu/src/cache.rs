@@ -173,7 +173,7 @@ impl<H: Host> GpuExecutor<H> {
         let (type_k, type_v) = (self.options.type_k, self.options.type_v);
         let row_bytes = |layer| {
             let (k, v) = self.widths(layer);
-            (k * type_k.n_bytes(), v * type_v.n_bytes())
+            (type_k.n_bytes(k), type_v.n_bytes(v))
         };
         let expected: usize = (0..self.n_layers())
             .map(|l| (row_bytes(l).0 + row_bytes(l).1) * cells.len())
@@ -206,25 +206,21 @@ impl<H: Host> GpuExecutor<H> {
     }
 }
 
-/// f32 bytes in the cache's type; exact, since they were widened from it.
+/// f32 bytes in the cache's type, f16 or f32; exact, since they were widened from it.
 fn narrow(rows: &[u8], dtype: KvDType, out: &mut Vec<u8>) {
-    match dtype {
-        KvDType::F32 => out.extend_from_slice(rows),
-        KvDType::F16 => {
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(rows);
-            out.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
-        }
+    if dtype == KvDType::F32 {
+        return out.extend_from_slice(rows);
     }
+    let values: Vec<f32> = bytemuck::pod_collect_to_vec(rows);
+    out.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
 }
 
 fn widen(rows: &[u8], dtype: KvDType) -> Vec<u8> {
-    match dtype {
-        KvDType::F32 => rows.to_vec(),
-        KvDType::F16 => {
-            let halves = rows
-                .chunks_exact(2)
-                .map(|b| f16::from_le_bytes([b[0], b[1]]));
-            halves.flat_map(|h| h.to_f32().to_le_bytes()).collect()
-        }
+    if dtype == KvDType::F32 {
+        return rows.to_vec();
     }
+    let halves = rows
+        .chunks_exact(2)
+        .map(|b| f16::from_le_bytes([b[0], b[1]]));
+    halves.flat_map(|h| h.to_f32().to_le_bytes()).collect()
 }

@@ -254,6 +254,14 @@ impl Placer<'_> {
     }
 
     fn cache(&mut self, options: &GpuOptions) -> Result<()> {
+        for (name, dtype) in [("type_k", options.type_k), ("type_v", options.type_v)] {
+            if !matches!(dtype, KvDType::F16 | KvDType::F32) {
+                return Err(Error::Unsupported {
+                    executor: "gpu".into(),
+                    message: format!("{name} = {}, expected f16 or f32", dtype.name()),
+                });
+            }
+        }
         let n_rows = self.places.n_cache_rows;
         let words = STATE_HEAD + STATE_TOKEN * n_rows;
         self.places.state = self.buffer("state", words as u64 * 4)?;
@@ -269,7 +277,7 @@ impl Placer<'_> {
         for (i, kv) in self.plan.graph.kv.iter().enumerate() {
             let bytes = |dim: usize, dtype: KvDType| {
                 let elements = (dim.div_ceil(8) * 8 * kv.n_head_kv) as u64 * options.n_cells as u64;
-                elements * dtype.n_bytes() as u64
+                elements * dtype.n_bytes(1) as u64
             };
             let k = self.buffer(&format!("cache k {i}"), bytes(kv.dim_k, options.type_k))?;
             let v = self.buffer(&format!("cache v {i}"), bytes(kv.dim_v, options.type_v))?;

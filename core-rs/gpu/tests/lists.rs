@@ -4,7 +4,7 @@ mod common;
 
 use common::{F16_CACHE, LLAMA_1B, Shape, TINY};
 use puna_gpu::{DeviceLimits, GpuOptions, Lowered, Program, lower};
-use puna_graph::{Graph, Plan};
+use puna_graph::{Graph, KvDType, Plan};
 
 fn lowered(graph: &Graph, n_tokens: usize) -> Lowered {
     let plan = Plan::new(graph.clone(), n_tokens, n_tokens.min(32));
@@ -100,4 +100,19 @@ fn steps_of_no_rows_have_no_workgroups() {
     let lowered = lowered(&TINY.graph().fused(), 16);
     let grids = lowered.program.grids(lowered.one, 1, 0);
     assert!(grids.iter().any(|g| g[0] == 0) && grids.iter().any(|g| g[0] > 0));
+}
+
+#[test]
+fn caches_of_blocks_are_refused_by_name() {
+    let options = GpuOptions {
+        type_v: KvDType::Q8_0,
+        ..F16_CACHE
+    };
+    let plan = Plan::new(TINY.graph().fused(), 8, 8);
+    let error = lower(&plan, DeviceLimits::CORE, &options).err();
+    let message = error.expect("refused").to_string();
+    assert!(
+        message.contains("type_v = q8_0, expected f16 or f32"),
+        "{message}"
+    );
 }

@@ -129,7 +129,7 @@ fn saved_cells_come_back_elsewhere() {
             })
             .expect("saves")
             .expect("at once");
-        let each = 2 * 2 * 2 * 64 * options.type_k.n_bytes();
+        let each = 2 * 2 * options.type_k.n_bytes(2 * 64);
         assert_eq!(bytes.len(), 11 * each);
         let mut next = batch(11, 1, None);
         gpu.run(&next).expect("runs");

@@ -6,27 +6,58 @@
 
 use std::sync::Arc;
 
-use puna_format::{Source, TensorInfo};
+use puna_format::{DType, Source, TensorInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::graph::WeightId;
 
-/// Element type of the K/V cache.
+/// Element type of the K/V cache. Every executor has f16 and f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvDType {
     #[default]
     F16,
     F32,
+    BF16,
+    /// GGUF's blocks of 32 elements; heads must be whole blocks.
+    Q8_0,
+    Q4_0,
 }
 
 impl KvDType {
-    pub fn n_bytes(self) -> usize {
+    pub const ALL: [KvDType; 5] = [
+        KvDType::F32,
+        KvDType::F16,
+        KvDType::BF16,
+        KvDType::Q8_0,
+        KvDType::Q4_0,
+    ];
+
+    /// GGUF's type of the same bytes.
+    pub fn dtype(self) -> DType {
         match self {
-            KvDType::F16 => 2,
-            KvDType::F32 => 4,
+            KvDType::F16 => DType::F16,
+            KvDType::F32 => DType::F32,
+            KvDType::BF16 => DType::BF16,
+            KvDType::Q8_0 => DType::Q8_0,
+            KvDType::Q4_0 => DType::Q4_0,
         }
+    }
+
+    /// GGUF's name in lower case, as llama.cpp's `--cache-type-k` takes it.
+    pub fn name(self) -> String {
+        self.dtype().name().to_ascii_lowercase()
+    }
+
+    pub fn from_name(name: &str) -> Option<KvDType> {
+        KvDType::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    /// Bytes of `n` elements, `n` being whole blocks.
+    pub fn n_bytes(self, n: usize) -> usize {
+        let dtype = self.dtype();
+        n / dtype.block_len() * dtype.block_bytes()
     }
 }
 

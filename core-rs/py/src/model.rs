@@ -156,9 +156,8 @@ impl Model {
 }
 
 fn kv_dtype(name: &str, value: &str) -> Result<KvDType> {
-    match value {
-        "f16" => Ok(KvDType::F16),
-        "f32" => Ok(KvDType::F32),
-        _ => Err(argument(name, format!("{value:?}"), "\"f16\" or \"f32\"")),
-    }
+    KvDType::from_name(value).ok_or_else(|| {
+        let known: Vec<String> = KvDType::ALL.iter().map(|t| t.name()).collect();
+        argument(name, format!("{value:?}"), &known.join(", "))
+    })
 }

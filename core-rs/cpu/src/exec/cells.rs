@@ -3,7 +3,7 @@
 use puna_graph::{CacheOp, Error, Result, Rope};
 
 use super::Cpu;
-use crate::kv::Cache;
+use crate::kv::Plane;
 use crate::run::Turns;
 
 impl Cpu {
@@ -17,13 +17,11 @@ impl Cpu {
                 Ok(None)
             }
             CacheOp::Copy { pairs } => {
-                for cache in &self.core.caches {
+                for plane in self.planes() {
                     for &(from, to) in pairs {
-                        let (mut k, mut v) = (vec![], vec![]);
-                        cache.save_k(from as usize, &mut k);
-                        cache.save_v(from as usize, &mut v);
-                        cache.load_k(to as usize, &k);
-                        cache.load_v(to as usize, &v);
+                        let mut row = vec![];
+                        plane.save(from as usize, &mut row);
+                        plane.load(to as usize, &row);
                     }
                 }
                 Ok(None)
@@ -62,32 +60,34 @@ impl Cpu {
         let turns = Turns::new(&rope, self.core.plan.graph.constant(rope.freqs), &[delta]);
         let cache = &self.core.caches[layer];
         for &cell in cells {
-            for head in 0..cache.shape.n_head_kv {
-                cache.map_k(head, cell as usize, |key| {
-                    let mut out = vec![0.0; key.len()];
-                    (self.core.kernels.rope)(rope.layout, &turns.cos, &turns.sin, key, &mut out);
-                    out
-                });
-            }
+            cache.k.map(cell as usize, |key| {
+                let mut out = vec![0.0; key.len()];
+                (self.core.kernels.rope)(rope.layout, &turns.cos, &turns.sin, key, &mut out);
+                out
+            });
         }
+    }
+
+    /// Keys and values of all layers.
+    fn planes(&self) -> impl Iterator<Item = &Plane> {
+        self.core
+            .caches
+            .iter()
+            .flat_map(|cache| [&cache.k, &cache.v])
     }
 
     fn save(&self, cells: &[u32]) -> Vec<u8> {
         let mut bytes = vec![];
-        for cache in &self.core.caches {
+        for plane in self.planes() {
             for &cell in cells {
-                cache.save_k(cell as usize, &mut bytes);
-            }
-            for &cell in cells {
-                cache.save_v(cell as usize, &mut bytes);
+                plane.save(cell as usize, &mut bytes);
             }
         }
         bytes
     }
 
     fn load(&self, cells: &[u32], bytes: &[u8]) -> Result<()> {
-        let rows = self.core.caches.iter().map(Cache::row_bytes);
-        let expected: usize = rows.map(|(k, v)| (k + v) * cells.len()).sum();
+        let expected = self.planes().map(Plane::row_bytes).sum::<usize>() * cells.len();
         if bytes.len() != expected {
             return Err(Error::Bytes {
                 what: "saved cache",
@@ -99,15 +99,10 @@ impl Cpu {
             });
         }
         let mut rest = bytes;
-        for cache in &self.core.caches {
-            let (k, v) = cache.row_bytes();
+        for plane in self.planes() {
             for &cell in cells {
-                let row = rest.split_off(..k).expect("length checked");
-                cache.load_k(cell as usize, row);
-            }
-            for &cell in cells {
-                let row = rest.split_off(..v).expect("length checked");
-                cache.load_v(cell as usize, row);
+                let row = rest.split_off(..plane.row_bytes()).expect("length checked");
+                plane.load(cell as usize, row);
             }
         }
         Ok(())
