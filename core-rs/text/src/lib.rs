@@ -14,4 +14,4 @@ pub use sample::{Candidate, Candidates, Logprobs, Sampler, SamplerParams, Sample
 pub use tokenizer::{
     DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer, Utf8Joiner, pre_tokenizer_names, split,
 };
-pub use vocab::{TokenType, VocabData};
+pub use vocab::{FimIds, TokenType, VocabData};

@@ -2,10 +2,10 @@
 //!
 //! A text is first cut at special tokens ([`special`]); what is left is tokenized by the algorithm
 //! of the vocabulary: [`spm`] (SentencePiece: merge by score), [`bpe`] (cut into words by [`split`],
-//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words) or [`rwkv`] (longest tokens of
-//! bytes). Decoding is the same for both: the bytes of each token, in a row.
+//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words), [`ugm`] (SentencePiece: best sum of
+//! scores) or [`rwkv`] (longest tokens of bytes). Decoding is the same for all: the bytes of each token, in a row.
 
-use crate::vocab::{SpecialIds, TokenType, Vocab, VocabData};
+use crate::vocab::{FimIds, SpecialIds, TokenType, Vocab, VocabData};
 use crate::{Error, Result};
 
 mod bpe;
@@ -17,6 +17,7 @@ pub mod split;
 mod spm;
 mod stream;
 mod trie;
+mod ugm;
 mod whole;
 mod wpm;
 
@@ -39,11 +40,68 @@ enum Algorithm {
     Spm(spm::Spm),
     Bpe(bpe::Bpe),
     Wpm(wpm::Wpm),
+    Ugm(ugm::Ugm),
     Rwkv(rwkv::Rwkv),
 }
 
+impl Algorithm {
+    /// Takes what only the algorithm needs out of `data`.
+    fn new(vocab: &Vocab, data: &mut VocabData) -> Result<Self> {
+        let lowercase = data.lowercase;
+        Ok(match data.model.as_str() {
+            "llama" => Self::Spm(spm::Spm::new(vocab)?),
+            "bert" => {
+                let lowercase = lowercase.unwrap_or(true);
+                let normalizer = wpm::Normalizer {
+                    lowercase,
+                    strip_accents: data.strip_accents.unwrap_or(lowercase),
+                };
+                Self::Wpm(wpm::Wpm::new(vocab, normalizer))
+            }
+            "t5" => {
+                let blanks = ugm::Blanks {
+                    prefix: data.add_space_prefix.unwrap_or(false),
+                    merge: data.remove_extra_whitespaces.unwrap_or(false),
+                };
+                let map = std::mem::take(&mut data.precompiled_charsmap);
+                Self::Ugm(ugm::Ugm::new(vocab, &map, blanks)?)
+            }
+            "rwkv" => Self::Rwkv(rwkv::Rwkv::new(vocab)?),
+            model => {
+                let pre = if model == "gemma4" {
+                    Some(model)
+                } else {
+                    data.pre.as_deref()
+                };
+                let lowercase = model == "whitespace" && lowercase.unwrap_or(false);
+                let merges = std::mem::take(&mut data.merges);
+                Self::Bpe(bpe::Bpe::new(vocab, merges, pre, lowercase)?)
+            }
+        })
+    }
+
+    /// What is added to a text unless the file says otherwise: BOS, EOS, a blank before it.
+    fn adds(&self) -> (bool, bool, bool) {
+        match self {
+            Self::Spm(_) => (true, false, true),
+            Self::Wpm(_) => (true, false, false),
+            Self::Bpe(bpe) => (bpe.pre().add_bos, false, false),
+            Self::Ugm(_) => (false, true, false),
+            Self::Rwkv(_) => (false, false, false),
+        }
+    }
+}
+
 /// `tokenizer.ggml.model` names there are.
-const MODELS: &[&str] = &["llama", "gpt2", "gemma4", "whitespace", "bert", "rwkv"];
+const MODELS: &[&str] = &[
+    "llama",
+    "gpt2",
+    "gemma4",
+    "whitespace",
+    "bert",
+    "t5",
+    "rwkv",
+];
 
 /// How to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,38 +136,26 @@ impl Tokenizer {
     /// An unknown model or pre-tokenizer name (the error lists the known ones), lists of unequal
     /// length, ids out of range, merges without a space, bytes that no token can write.
     pub fn new(mut data: VocabData) -> Result<Self> {
-        let (model, mut pre) = (data.model.clone(), data.pre.take());
-        if model == "gemma4" {
-            pre = Some(model.clone());
-        }
-        let (add_bos, add_eos) = (data.add_bos, data.add_eos);
-        let add_space_prefix = data.add_space_prefix;
-        let merges = std::mem::take(&mut data.merges);
-        if !MODELS.contains(&model.as_str()) {
+        if !MODELS.contains(&data.model.as_str()) {
             return Err(Error::Unknown {
                 what: "tokenizer.ggml.model",
-                value: model,
+                value: data.model,
                 known: MODELS.join(" "),
             });
         }
         let vocab = Vocab::new(&mut data)?;
-        let is_spm = model == "llama";
-        let algorithm = match model.as_str() {
-            "llama" => Algorithm::Spm(spm::Spm::new(&vocab)?),
-            "bert" => Algorithm::Wpm(wpm::Wpm::new(&vocab)),
-            "rwkv" => Algorithm::Rwkv(rwkv::Rwkv::new(&vocab)?),
-            _ => Algorithm::Bpe(bpe::Bpe::new(&vocab, merges, pre.as_deref(), false)?),
-        };
-        let default_bos = match &algorithm {
-            Algorithm::Spm(_) | Algorithm::Wpm(_) => true,
-            Algorithm::Bpe(bpe) => bpe.pre().add_bos,
-            Algorithm::Rwkv(_) => false,
-        };
+        let algorithm = Algorithm::new(&vocab, &mut data)?;
+        let (bos, eos, space) = algorithm.adds();
+        // Files of Gemma 4 that say otherwise are wrong.
+        let gemma4 =
+            matches!(&algorithm, Algorithm::Bpe(bpe) if bpe.pre().names.contains(&"gemma4"));
+        let add_bos = data.add_bos.filter(|_| !gemma4);
+        let takes_space = matches!(algorithm, Algorithm::Spm(_) | Algorithm::Ugm(_));
         Ok(Self {
             special: special::SpecialTexts::new(&vocab),
-            add_bos: add_bos.unwrap_or(default_bos) && vocab.special.bos.is_some(),
-            add_eos: add_eos.unwrap_or(false) && vocab.special.eos.is_some(),
-            add_space_prefix: is_spm && add_space_prefix.unwrap_or(true),
+            add_bos: add_bos.unwrap_or(bos) && vocab.special.bos.is_some(),
+            add_eos: data.add_eos.unwrap_or(eos) && vocab.special.eos.is_some(),
+            add_space_prefix: takes_space && data.add_space_prefix.unwrap_or(space),
             vocab,
             algorithm,
         })
@@ -139,6 +185,7 @@ impl Tokenizer {
                     }
                     Algorithm::Bpe(bpe) => bpe.encode(text, &mut out),
                     Algorithm::Wpm(wpm) => wpm.encode(text, special.unk, &mut out),
+                    Algorithm::Ugm(ugm) => ugm.encode(text, &mut out),
                     Algorithm::Rwkv(rwkv) => rwkv.encode(text, special.unk, &mut out),
                 },
             }
@@ -191,6 +238,7 @@ impl Tokenizer {
             Algorithm::Spm(spm) => spm.bytes(token),
             Algorithm::Bpe(bpe) => bpe.bytes(token),
             Algorithm::Wpm(wpm) => wpm.bytes(token),
+            Algorithm::Ugm(ugm) => ugm.bytes(token),
             Algorithm::Rwkv(rwkv) => rwkv.bytes(token),
         })
     }
@@ -254,6 +302,16 @@ impl Tokenizer {
     /// End of a message, more of the same turn to come.
     pub fn eom(&self) -> Option<u32> {
         self.ids().eom
+    }
+
+    /// What stands for a word to be guessed.
+    pub fn mask(&self) -> Option<u32> {
+        self.ids().mask
+    }
+
+    /// The tokens by which a model is asked to fill in the middle of a text.
+    pub fn fim(&self) -> FimIds {
+        self.ids().fim
     }
 
     /// Whether a generation ends with this token.

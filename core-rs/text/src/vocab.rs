@@ -6,22 +6,26 @@
 
 use crate::{Error, Result};
 
-mod eog;
+mod roles;
+mod strips;
 mod table;
 
+pub(crate) use strips::Strips;
 pub(crate) use table::{ByteTable, TextList, Texts, mix};
 
 /// `tokenizer.ggml.*` of a GGUF file. Everything the file leaves out stays `None` or empty.
 #[derive(Debug, Clone, Default)]
 pub struct VocabData {
     /// `tokenizer.ggml.model`: `llama` (SPM), `gpt2` (byte-level BPE), `gemma4`, `whitespace`
-    /// (BPE over characters), `bert` (WPM) or `rwkv`.
+    /// (BPE over characters), `bert` (WPM), `t5` (UGM) or `rwkv`.
     pub model: String,
     /// `tokenizer.ggml.pre`: name of the pre-tokenizer (BPE only).
     pub pre: Option<String>,
     /// `general.name`; a few models are recognised by it, as llama.cpp does (Phi-3's tokens that
     /// swallow the blanks after them).
     pub model_name: Option<String>,
+    /// `general.architecture`; for the same reason.
+    pub architecture: Option<String>,
     /// `tokenizer.ggml.tokens`, as stored (byte-level BPE: in GPT-2's printable alphabet).
     pub tokens: Vec<Vec<u8>>,
     /// `tokenizer.ggml.scores`; empty = all 0.
@@ -44,12 +48,41 @@ pub struct VocabData {
     pub eot: Option<u32>,
     /// `tokenizer.ggml.eom_token_id`.
     pub eom: Option<u32>,
+    /// `tokenizer.ggml.mask_token_id`.
+    pub mask: Option<u32>,
+    /// `tokenizer.ggml.fim_pre_token_id` and its like.
+    pub fim: FimIds,
     /// `tokenizer.ggml.add_bos_token`.
     pub add_bos: Option<bool>,
     /// `tokenizer.ggml.add_eos_token`.
     pub add_eos: Option<bool>,
     /// `tokenizer.ggml.add_space_prefix`.
     pub add_space_prefix: Option<bool>,
+    /// `tokenizer.ggml.remove_extra_whitespaces` (UGM only).
+    pub remove_extra_whitespaces: Option<bool>,
+    /// `tokenizer.ggml.precompiled_charsmap` (UGM only): SentencePiece's map of characters.
+    pub precompiled_charsmap: Vec<u8>,
+    /// `tokenizer.ggml.normalizer.lowercase` (WPM, which does so by default, and `whitespace`).
+    pub lowercase: Option<bool>,
+    /// `tokenizer.ggml.normalizer.strip_accents` (WPM only); as `lowercase` where it is left out.
+    pub strip_accents: Option<bool>,
+}
+
+/// Tokens by which a model is asked to fill in the middle of a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FimIds {
+    /// Before what is in front of the gap: `tokenizer.ggml.fim_pre_token_id`.
+    pub prefix: Option<u32>,
+    /// Before what comes after the gap: `tokenizer.ggml.fim_suf_token_id`.
+    pub suffix: Option<u32>,
+    /// Before what the model fills in: `tokenizer.ggml.fim_mid_token_id`.
+    pub middle: Option<u32>,
+    /// Padding: `tokenizer.ggml.fim_pad_token_id`.
+    pub pad: Option<u32>,
+    /// Before the name of a repository: `tokenizer.ggml.fim_rep_token_id`.
+    pub repo: Option<u32>,
+    /// Between files: `tokenizer.ggml.fim_sep_token_id`.
+    pub separator: Option<u32>,
 }
 
 /// `tokenizer.ggml.token_type`, numbered as GGUF numbers them.
@@ -64,7 +97,7 @@ pub enum TokenType {
     Control = 3,
     /// Added by the model's maker; kept whole in any text.
     UserDefined = 4,
-    /// A hole in the table.
+    /// A hole in the table; also what a file leaves undefined (0).
     Unused = 5,
     /// One raw byte, written `<0x41>`.
     Byte = 6,
@@ -77,7 +110,7 @@ impl TokenType {
             2 => Self::Unknown,
             3 => Self::Control,
             4 => Self::UserDefined,
-            5 => Self::Unused,
+            0 | 5 => Self::Unused,
             6 => Self::Byte,
             _ => return None,
         })
@@ -100,8 +133,8 @@ pub(crate) struct Vocab {
     pub(crate) special: SpecialIds,
     /// Ids that end a generation, ascending.
     pub(crate) eog: Vec<u32>,
-    /// Control tokens that swallow the blanks that follow them in a text.
-    pub(crate) strips_right: Vec<u32>,
+    /// Special tokens that swallow the blanks beside them in a text.
+    pub(crate) strips: Strips,
 }
 
 /// The special tokens by role.
@@ -114,6 +147,8 @@ pub(crate) struct SpecialIds {
     pub(crate) pad: Option<u32>,
     pub(crate) eot: Option<u32>,
     pub(crate) eom: Option<u32>,
+    pub(crate) mask: Option<u32>,
+    pub(crate) fim: FimIds,
 }
 
 impl Vocab {
@@ -157,9 +192,10 @@ impl Vocab {
             by_text,
             special,
             eog: Vec::new(),
-            strips_right: Vec::new(),
+            strips: Strips::default(),
         };
-        eog::complete(&mut vocab, data.model_name.as_deref().unwrap_or(""));
+        roles::complete(&mut vocab);
+        vocab.strips = Strips::new(&vocab, data);
         Ok(vocab)
     }
 
@@ -212,36 +248,53 @@ fn parse_type((i, value): (usize, &i32)) -> Result<TokenType> {
     TokenType::from_gguf(*value).ok_or_else(|| Error::Vocab {
         name: "tokenizer.ggml.token_type",
         value: format!("{value} at {i}"),
-        expected: "1 to 6".into(),
+        expected: "0 to 6".into(),
     })
 }
 
-/// The ids stated by the file. Those of SPM and BERT vocabularies have defaults; llama.cpp's defaults
+/// Defaults of llama.cpp for a model's vocabulary: bos, eos, unknown, separator, padding, mask. Those
 /// for `gpt2` (Falcon's 11) are left out, because in any other vocabulary 11 is an ordinary token.
+type Defaults = [Option<u32>; 6];
+
+fn defaults(model: &str) -> Defaults {
+    match model {
+        "llama" => [Some(1), Some(2), Some(0), None, None, None],
+        "bert" => [Some(101), None, Some(100), Some(102), Some(0), Some(103)],
+        "t5" => [None, Some(1), Some(2), None, Some(0), None],
+        _ => [None; 6],
+    }
+}
+
+/// The ids stated by the file, else the model's defaults where the vocabulary reaches so far. The
+/// greatest number, -1 read without a sign, states that there is none.
 fn special_ids(data: &VocabData, n_vocab: usize) -> Result<SpecialIds> {
-    let default_of =
-        |model: &str, id: u32| (data.model == model && (id as usize) < n_vocab).then_some(id);
-    let default = |id: u32| default_of("llama", id);
-    let bert = |id: u32| default_of("bert", id);
-    let check = |name: &'static str, id: Option<u32>| match id {
+    let check = |name: &'static str, id: Option<u32>| match id.filter(|&id| id != u32::MAX) {
         Some(id) if id as usize >= n_vocab => Err(Error::Vocab {
             name,
             value: id.to_string(),
             expected: format!("an id below {n_vocab}"),
         }),
-        _ => Ok(id),
+        id => Ok(id),
     };
+    let [bos, eos, unk, sep, pad, mask] =
+        defaults(&data.model).map(|id| id.filter(|&id| (id as usize) < n_vocab));
+    let fim = &data.fim;
     Ok(SpecialIds {
-        bos: check("tokenizer.ggml.bos_token_id", data.bos)?
-            .or(default(1))
-            .or(bert(101)),
-        eos: check("tokenizer.ggml.eos_token_id", data.eos)?.or(default(2)),
-        unk: check("tokenizer.ggml.unknown_token_id", data.unk)?
-            .or(default(0))
-            .or(bert(100)),
-        sep: check("tokenizer.ggml.seperator_token_id", data.sep)?.or(bert(102)),
-        pad: check("tokenizer.ggml.padding_token_id", data.pad)?.or(bert(0)),
+        bos: check("tokenizer.ggml.bos_token_id", data.bos)?.or(bos),
+        eos: check("tokenizer.ggml.eos_token_id", data.eos)?.or(eos),
+        unk: check("tokenizer.ggml.unknown_token_id", data.unk)?.or(unk),
+        sep: check("tokenizer.ggml.seperator_token_id", data.sep)?.or(sep),
+        pad: check("tokenizer.ggml.padding_token_id", data.pad)?.or(pad),
         eot: check("tokenizer.ggml.eot_token_id", data.eot)?,
         eom: check("tokenizer.ggml.eom_token_id", data.eom)?,
+        mask: check("tokenizer.ggml.mask_token_id", data.mask)?.or(mask),
+        fim: FimIds {
+            prefix: check("tokenizer.ggml.fim_pre_token_id", fim.prefix)?,
+            suffix: check("tokenizer.ggml.fim_suf_token_id", fim.suffix)?,
+            middle: check("tokenizer.ggml.fim_mid_token_id", fim.middle)?,
+            pad: check("tokenizer.ggml.fim_pad_token_id", fim.pad)?,
+            repo: check("tokenizer.ggml.fim_rep_token_id", fim.repo)?,
+            separator: check("tokenizer.ggml.fim_sep_token_id", fim.separator)?,
+        },
     })
 }

@@ -26,6 +26,7 @@ struct Special {
     id: u32,
     text: Vec<u8>,
     hidden: bool,
+    strips_left: bool,
     strips_right: bool,
 }
 
@@ -38,7 +39,8 @@ impl SpecialTexts {
                 id: i as u32,
                 text: vocab.tokens[i].clone(),
                 hidden: vocab.types[i].is_hidden(),
-                strips_right: vocab.strips_right.binary_search(&(i as u32)).is_ok(),
+                strips_left: vocab.strips.left.binary_search(&(i as u32)).is_ok(),
+                strips_right: vocab.strips.right.binary_search(&(i as u32)).is_ok(),
             })
             .collect();
         tokens.sort_by_key(|token| std::cmp::Reverse(token.text.len()));
@@ -121,15 +123,34 @@ impl Special {
     /// Cuts `text` at every occurrence of this token.
     fn cut<'a>(&self, mut text: &'a [u8], out: &mut Vec<Fragment<'a>>) {
         while let Some(at) = find(text, &self.text) {
-            out.push(Fragment::Text(&text[..at]));
+            let before = &text[..at];
+            out.push(Fragment::Text(match self.strips_left {
+                true => trim_end(before),
+                false => before,
+            }));
             out.push(Fragment::Token(self.id));
             text = &text[at + self.text.len()..];
             if self.strips_right {
-                text = text.trim_ascii_start();
+                text = trim_start(text);
             }
         }
         out.push(Fragment::Text(text));
     }
+}
+
+/// Blanks as C's `isspace` has them; Rust's do not count the vertical tab.
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | 0x09..=0x0D)
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let n = text.iter().take_while(|b| is_blank(b)).count();
+    &text[n..]
+}
+
+fn trim_end(text: &[u8]) -> &[u8] {
+    let n = text.iter().rev().take_while(|b| is_blank(b)).count();
+    &text[..text.len() - n]
 }
 
 /// First place of `needle` in `text`.

@@ -1,4 +1,4 @@
-//! Token texts as a tree of bytes, to find the longest token a text starts with in one pass.
+//! Token texts as a tree of bytes, to find the tokens a text starts with in one pass.
 
 /// The children of a node lie in a row, by byte.
 #[derive(Debug)]
@@ -49,8 +49,14 @@ impl Trie {
 
     /// Length and id of the longest token that `text` starts with.
     pub(super) fn longest(&self, text: &[u8]) -> Option<(usize, u32)> {
-        let mut node = self.nodes[0];
         let mut found = None;
+        self.each(text, |n, token| found = Some((n, token)));
+        found
+    }
+
+    /// Calls `take` with length and id of each token that `text` starts with, short ones first.
+    pub(super) fn each(&self, text: &[u8], mut take: impl FnMut(usize, u32)) {
+        let mut node = self.nodes[0];
         for (i, &byte) in text.iter().enumerate() {
             let first = node.first_child as usize;
             let children = &self.nodes[first..first + node.n_children as usize];
@@ -61,10 +67,9 @@ impl Trie {
             let Ok(at) = at else { break };
             node = children[at];
             if node.token != NO_TOKEN {
-                found = Some((i + 1, node.token));
+                take(i + 1, node.token);
             }
         }
-        found
     }
 }
 

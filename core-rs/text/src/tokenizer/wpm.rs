@@ -1,5 +1,5 @@
-//! BERT's WordPiece: the text is cleaned, stripped of accents and case, and cut into words and
-//! single marks; of each word the longest token is taken from the left, again and again. A word that
+//! BERT's WordPiece: the text is cleaned, stripped of accents and case (as the file wishes), and cut
+//! into words and single marks; of each word the longest token is taken from the left, again and again. A word that
 //! cannot be written so is one unknown token.
 //!
 //! Files write the start of a word with `▁` before it, what goes on without (`▁play`, `ing`). As
@@ -17,11 +17,20 @@ pub(super) struct Wpm {
     trie: Trie,
     /// What each token decodes to.
     bytes: Vec<Vec<u8>>,
+    normalizer: Normalizer,
+}
+
+/// What of BERT's normalizer is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Normalizer {
+    pub(super) lowercase: bool,
+    pub(super) strip_accents: bool,
 }
 
 impl Wpm {
-    pub(super) fn new(vocab: &Vocab) -> Self {
+    pub(super) fn new(vocab: &Vocab, normalizer: Normalizer) -> Self {
         Self {
+            normalizer,
             trie: Trie::new(&vocab.tokens, |_| true),
             bytes: decoded(vocab),
         }
@@ -44,19 +53,32 @@ impl Wpm {
             if kind == CONTROL || matches!(c, '\0' | char::REPLACEMENT_CHARACTER) {
                 continue;
             }
-            without_accents(c, &mut bare);
-            for c in bare.drain(..).flat_map(char::to_lowercase) {
-                let alone = stands_alone(c);
-                if alone {
-                    self.end_word(&mut word, unknown, out);
-                }
-                word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                if alone {
-                    self.end_word(&mut word, unknown, out);
-                }
+            bare.clear();
+            match self.normalizer.strip_accents {
+                true => without_accents(c, &mut bare),
+                false => bare.push(c),
+            }
+            for &c in &bare {
+                self.add(c, &mut word, unknown, out);
             }
         }
         self.end_word(&mut word, unknown, out);
+    }
+
+    /// Adds a character, by its small letters, to the word; ends the word where `c` stands alone.
+    fn add(&self, c: char, word: &mut Vec<u8>, unknown: Option<u32>, out: &mut Vec<u32>) {
+        let lower = self.normalizer.lowercase.then(|| c.to_lowercase());
+        let same = lower.is_none().then_some(c);
+        for c in lower.into_iter().flatten().chain(same) {
+            let alone = stands_alone(c);
+            if alone {
+                self.end_word(word, unknown, out);
+            }
+            word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            if alone {
+                self.end_word(word, unknown, out);
+            }
+        }
     }
 
     /// Appends the tokens of `word`, and leaves the mark of the next one in it.

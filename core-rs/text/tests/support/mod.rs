@@ -2,7 +2,7 @@
 //! file.
 #![allow(dead_code, reason = "each test uses its part of this")]
 
-use puna_text::{Sampler, SamplerParams, SamplerVocab, Tokenizer, VocabData};
+use puna_text::{FimIds, Sampler, SamplerParams, SamplerVocab, Tokenizer, VocabData};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -103,13 +103,30 @@ pub fn read_vocab(file: &[u8]) -> VocabData {
         |role: &str| number(take(&format!("tokenizer.ggml.{role}_token_id"))).map(|n| n as u32);
     let (bos, eos, unk) = (id("bos"), id("eos"), id("unknown"));
     let (sep, pad, eot, eom) = (id("seperator"), id("padding"), id("eot"), id("eom"));
+    let (mask, fim_pre) = (id("mask"), id("fim_pre"));
+    let fim = FimIds {
+        prefix: fim_pre,
+        suffix: id("fim_suf"),
+        middle: id("fim_mid"),
+        pad: id("fim_pad"),
+        repo: id("fim_rep"),
+        separator: id("fim_sep"),
+    };
+    let precompiled_charsmap = list(take("tokenizer.ggml.precompiled_charsmap"))
+        .into_iter()
+        .filter_map(|v| number(Some(v)).map(|n| n as u8))
+        .collect();
     let mut flag = |name: &str| number(take(&format!("tokenizer.ggml.{name}"))).map(|n| n != 0.0);
     let (add_bos, add_eos) = (flag("add_bos_token"), flag("add_eos_token"));
     let add_space_prefix = flag("add_space_prefix");
+    let remove_extra_whitespaces = flag("remove_extra_whitespaces");
+    let lowercase = flag("normalizer.lowercase");
+    let strip_accents = flag("normalizer.strip_accents");
     VocabData {
         model: text(take("tokenizer.ggml.model")).expect("tokenizer.ggml.model"),
         pre: text(take("tokenizer.ggml.pre")),
         model_name: text(take("general.name")),
+        architecture: text(take("general.architecture")),
         tokens: texts(take("tokenizer.ggml.tokens")).collect(),
         merges: texts(take("tokenizer.ggml.merges")).collect(),
         scores,
@@ -124,6 +141,12 @@ pub fn read_vocab(file: &[u8]) -> VocabData {
         add_bos,
         add_eos,
         add_space_prefix,
+        mask,
+        fim,
+        remove_extra_whitespaces,
+        precompiled_charsmap,
+        lowercase,
+        strip_accents,
     }
 }
 
