@@ -26,6 +26,20 @@ pub(crate) struct Tile<'a> {
     pub(crate) neg: &'a [i32],
 }
 
+impl<'a> Tile<'a> {
+    /// Sub-blocks `first .. first + n` of a tile of `size` tokens.
+    #[inline(always)]
+    pub(crate) fn cut(&self, first: usize, n: usize, size: usize) -> Tile<'a> {
+        let (at, n) = (first * size, n * size);
+        Tile {
+            q: &self.q[at * SUB..][..n * SUB],
+            d: &self.d[at..][..n],
+            sums: &self.sums[at..][..n],
+            neg: &self.neg[3 * at..][..3 * n],
+        }
+    }
+}
+
 /// One tile to be filled.
 pub(crate) struct TileMut<'a> {
     pub(crate) q: &'a mut [i8],

@@ -1,20 +1,25 @@
-//! The layout of packed weights: groups of `rows` rows (the lanes of the instruction set), and in a
-//! group one plane for each part of a type's block.
+//! The layout of packed weights: groups of `rows` rows (the lanes of the instruction set), cut into
+//! chunks of [`CHUNK`] elements, and in a chunk one plane for each part of a type's block.
 //!
 //! ```text
-//! Q4_0 in the file, a row at a time        packed, rows = 16
+//! Q4_0 in the file, a row at a time        packed, rows = 16: a chunk has 8 blocks
 //!   row 0: d q q q q | d q q q q | …         plane of codes, block 0:  word 0 of rows 0 … 15   64 bytes
 //!   row 1: d q q q q | d q q q q | …                                   word 1 of rows 0 … 15
 //!   …                                                                  word 2, word 3
-//!   (d: 2 bytes, q: a word of 4 bytes)                       block 1:  …
+//!   (d: 2 bytes, q: a word of 4 bytes)                       … 7:      …
 //!                                            plane of scales, block 0: d of rows 0 … 15        32 bytes
-//!                                                             block 1: …
+//!                                                             … 7:     …
+//!                                          the next chunk
 //! ```
 //!
-//! A vector load then has one word of every row, and planes of words start on cache lines. Size is
-//! that of the file but for the last group, which is filled up with zeros. Packing loses nothing:
-//! [`unpack_row`] gives the file's bytes back.
+//! A vector load then has one word of every row, planes of words start where vectors may, and a
+//! group is read from front to back: one stream, which is what memory is best at. Size is that of
+//! the file but for what aligns chunks (1 % of Q6_K, nothing of most types) and for the last group,
+//! which is filled up with zeros. Packing loses nothing: [`unpack_row`] gives the file's bytes back.
 
+use std::ops::Range;
+
+use crate::dot::Quant;
 use crate::simd::Simd;
 
 /// A part of a block: `n` units of `unit` bytes from byte `offset`.
@@ -80,13 +85,36 @@ pub(crate) struct Layout {
     pub(crate) biased: bool,
 }
 
-/// Groups start on cache lines.
-const ALIGN: usize = 64;
+/// Bytes of a cache line. Groups start on one.
+pub(crate) const LINE: usize = 64;
+
+/// Elements of a row whose planes lie together: the largest block.
+pub(crate) const CHUNK: usize = 256;
 
 impl Layout {
+    pub(crate) const fn of<S: Simd, Q: Quant>() -> Layout {
+        Layout {
+            fields: Q::FIELDS,
+            block: Q::BLOCK,
+            block_bytes: Q::BLOCK_BYTES,
+            rows: S::ROWS,
+            biased: S::BIASED,
+        }
+    }
+
+    /// Blocks of a whole chunk.
+    pub(crate) const fn chunk_blocks(&self) -> usize {
+        CHUNK / self.block
+    }
+
+    /// Bytes of a whole chunk; chunks start where vectors may.
+    #[inline(always)]
+    pub(crate) const fn chunk_bytes(&self) -> usize {
+        (self.chunk_blocks() * self.block_bytes * self.rows).next_multiple_of(4 * self.rows)
+    }
+
     pub(crate) fn group_bytes(&self, n_blocks: usize) -> usize {
-        let block: usize = self.fields.iter().map(Field::n_bytes).sum();
-        (n_blocks * block * self.rows).next_multiple_of(ALIGN)
+        (n_blocks.div_ceil(self.chunk_blocks()) * self.chunk_bytes()).next_multiple_of(LINE)
     }
 }
 
@@ -115,38 +143,27 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Asks for the planes of block `b + ahead` of group `w`, or of the group behind it. Products of one
-/// token are bound by memory, and planes are too many small streams for the CPU's own prefetcher,
-/// which also stops at the end of a page.
-#[inline(always)]
-pub(crate) fn prefetch<S: Simd>(
-    s: S,
-    w: &[u8],
-    fields: &[Field],
-    n_blocks: usize,
-    b: usize,
-    ahead: usize,
-) {
-    let (mut plane, mut b) = (0, b + ahead);
-    if b >= n_blocks {
-        (plane, b) = (w.len(), b - n_blocks);
-    }
-    for field in fields {
-        let n_bytes = field.n_bytes() * S::ROWS;
-        let at = plane + b * n_bytes;
-        let first = at.next_multiple_of(ALIGN);
-        for line in 0..n_bytes.div_ceil(ALIGN) {
-            if first + line * ALIGN < at + n_bytes {
-                s.prefetch(w, first + line * ALIGN);
-            }
-        }
-        plane += n_bytes * n_blocks;
-    }
-}
-
 /// Packs up to `rows` rows of a file, `n_blocks` blocks each, into one group. `out` is zeroed.
 pub(crate) fn pack_group(layout: &Layout, rows: &[u8], n_blocks: usize, out: &mut [u8]) {
     let row_bytes = n_blocks * layout.block_bytes;
+    let per_chunk = layout.chunk_blocks();
+    let chunks = out.chunks_mut(layout.chunk_bytes());
+    for (first, out) in (0..n_blocks).step_by(per_chunk).zip(chunks) {
+        let n = per_chunk.min(n_blocks - first);
+        let blocks = first * layout.block_bytes..(first + n) * layout.block_bytes;
+        pack_chunk(layout, rows, row_bytes, blocks, n, out);
+    }
+}
+
+/// Packs some blocks of every row.
+fn pack_chunk(
+    layout: &Layout,
+    rows: &[u8],
+    row_bytes: usize,
+    blocks: Range<usize>,
+    n_blocks: usize,
+    out: &mut [u8],
+) {
     let mut rest = out;
     for field in layout.fields {
         let (plane, behind) = rest.split_at_mut(field.n_bytes() * n_blocks * layout.rows);
@@ -157,8 +174,8 @@ pub(crate) fn pack_group(layout: &Layout, rows: &[u8], n_blocks: usize, out: &mu
             0
         };
         match field.unit {
-            4 => transpose_words(layout, field, rows, row_bytes, plane, flip),
-            _ => transpose_halves(layout, field, rows, row_bytes, plane),
+            4 => transpose_words(layout, field, rows, row_bytes, &blocks, plane, flip),
+            _ => transpose_halves(layout, field, rows, row_bytes, &blocks, plane),
         }
     }
 }
@@ -168,12 +185,13 @@ fn transpose_words(
     field: &Field,
     rows: &[u8],
     row_bytes: usize,
+    blocks: &Range<usize>,
     plane: &mut [u8],
     flip: u32,
 ) {
     let step = 4 * layout.rows;
     for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
-        let blocks = row.chunks_exact(layout.block_bytes);
+        let blocks = row[blocks.clone()].chunks_exact(layout.block_bytes);
         for (block, out) in blocks.zip(plane.chunks_exact_mut(field.n * step)) {
             let words = block[field.offset..][..field.n_bytes()].as_chunks::<4>().0;
             for (word, out) in words.iter().zip(out.chunks_exact_mut(step)) {
@@ -189,10 +207,11 @@ fn transpose_halves(
     field: &Field,
     rows: &[u8],
     row_bytes: usize,
+    blocks: &Range<usize>,
     plane: &mut [u8],
 ) {
     for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
-        let blocks = row.chunks_exact(layout.block_bytes);
+        let blocks = row[blocks.clone()].chunks_exact(layout.block_bytes);
         for (block, out) in blocks.zip(plane.chunks_exact_mut(2 * layout.rows)) {
             out[2 * r..2 * r + 2].copy_from_slice(&block[field.offset..field.offset + 2]);
         }
@@ -201,7 +220,16 @@ fn transpose_halves(
 
 /// The bytes of row `r` of a group as the file had them.
 pub(crate) fn unpack_row(layout: &Layout, group: &[u8], n_blocks: usize, r: usize, out: &mut [u8]) {
-    let mut rest = group;
+    let per_chunk = layout.chunk_blocks();
+    let chunks = group.chunks(layout.chunk_bytes());
+    let outs = out.chunks_mut(per_chunk * layout.block_bytes);
+    for ((first, chunk), out) in (0..n_blocks).step_by(per_chunk).zip(chunks).zip(outs) {
+        unpack_chunk(layout, chunk, per_chunk.min(n_blocks - first), r, out);
+    }
+}
+
+fn unpack_chunk(layout: &Layout, chunk: &[u8], n_blocks: usize, r: usize, out: &mut [u8]) {
+    let mut rest = chunk;
     for field in layout.fields {
         let (plane, behind) = rest.split_at(field.n_bytes() * n_blocks * layout.rows);
         rest = behind;

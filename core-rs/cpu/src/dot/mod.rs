@@ -18,7 +18,7 @@
 use puna_format::DType;
 
 use crate::activations::Tile;
-use crate::pack::{Field, Group, prefetch};
+use crate::pack::{CHUNK, Field, Group, LINE, Layout};
 use crate::simd::Simd;
 
 pub(crate) mod float;
@@ -41,6 +41,32 @@ pub(crate) use for_quants;
 /// The elements that share an activation scale.
 pub(crate) const SUB: usize = 32;
 
+/// Repeats a body for sub-block 0, 1, … below `$n`, spelled out: shifts by a constant are one
+/// instruction, and addresses need no check.
+macro_rules! for_subs {
+    ($i:ident < $n:expr, $body:block) => {
+        for_subs!(@ $i, $n, $body, 0 1 2 3 4 5 6 7)
+    };
+    (@ $i:ident, $n:expr, $body:block, $($at:literal)*) => { $(
+        if $at < $n {
+            let $i: usize = $at;
+            $body
+        }
+    )* };
+}
+
+/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
+/// their index is a constant, and compilers leave a loop of this size rolled up.
+macro_rules! for_tokens {
+    ($t:ident < $n:expr, $body:block) => {
+        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
+        const $t: usize = $i;
+        if $t < $n $body
+    })* };
+}
+
 /// How a type is packed and unpacked; the product around it is [`tile`].
 pub(crate) trait Quant {
     const DTYPE: DType;
@@ -56,10 +82,6 @@ pub(crate) trait Quant {
     const MINS: bool = false;
     /// Largest unsigned weight.
     const MAX: i32;
-    /// How far ahead of the products of one token weights are fetched: far enough for memory, near
-    /// enough for the first-level cache (measured on a Zen 5 server: 4 to 24 KiB tried).
-    const AHEAD_BYTES: usize = 12 << 10;
-
     /// What is decoded once a block.
     type Block<S: Simd>: Copy;
 
@@ -67,6 +89,9 @@ pub(crate) trait Quant {
     fn offset_log2<S: Simd>() -> Option<u32>;
 
     fn block<S: Simd>(s: S, g: &Group, b: usize) -> Self::Block<S>;
+
+    /// What the scales and the minima of a block's sub-blocks are multiplied by.
+    fn d<S: Simd>(s: S, block: &Self::Block<S>) -> (S::F, S::F);
 
     /// Elements `32 * i .. 32 * i + 32` of block `b`.
     fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, block: &Self::Block<S>) -> Sub<S>;
@@ -83,7 +108,7 @@ pub(crate) trait Quant {
 }
 
 /// 32 elements of `ROWS` rows: lane `r` of `w[h][j]` has elements `16 * h + 4 * j ..+ 4` of row
-/// `r`, one a byte. Weights are `scale[h] * (w - offset) - min`.
+/// `r`, one a byte. Weights are `d * scale[h] * (w - offset) - d_min * min`, see [`Quant::d`].
 pub(crate) struct Sub<S: Simd> {
     pub(crate) w: [[S::I; 4]; 2],
     pub(crate) scale: [S::F; 2],
@@ -101,17 +126,20 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
     x: Tile<'_>,
     out: &mut [f32],
 ) {
-    let group = Group::split(w, Q::FIELDS, n_blocks, S::ROWS);
     let mut acc = [s.splat(0.0); T];
-    let ahead = (Q::AHEAD_BYTES / (Q::BLOCK_BYTES * S::ROWS)).max(1);
-    for b in 0..n_blocks {
-        if T == 1 {
-            prefetch(s, w, Q::FIELDS, n_blocks, b, ahead);
-        }
-        let block = Q::block(s, &group, b);
-        for i in 0..Q::BLOCK / SUB {
-            let sub = Q::sub(s, &group, b, i, &block);
-            add_sub::<S, Q, T>(s, &sub, &x, b * (Q::BLOCK / SUB) + i, &mut acc);
+    let (per_chunk, n_subs) = (CHUNK / Q::BLOCK, Q::BLOCK / SUB);
+    let chunk_bytes = Layout::of::<S, Q>().chunk_bytes();
+    for (c, first) in (0..n_blocks).step_by(per_chunk).enumerate() {
+        let n = per_chunk.min(n_blocks - first);
+        let group = Group::split(&w[c * chunk_bytes..], Q::FIELDS, n, S::ROWS);
+        for b in 0..n {
+            let x = x.cut((first + b) * n_subs, n_subs, T);
+            if T == 1 {
+                let at = c * chunk_bytes + b * Q::BLOCK_BYTES * S::ROWS;
+                acc[0] = one::<S, Q>(s, &group, b, &x, acc[0], |i| prefetch::<S, Q>(s, w, at, i));
+            } else {
+                several::<S, Q, T>(s, &group, b, &x, &mut acc);
+            }
         }
     }
     for (t, acc) in acc.into_iter().enumerate() {
@@ -119,54 +147,109 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
     }
 }
 
-/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
-/// their index is a constant, and compilers leave a loop of this size rolled up.
-macro_rules! for_tokens {
-    ($t:ident < $n:expr, $body:block) => {
-        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
-    };
-    (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
-        const $t: usize = $i;
-        if $t < $n $body
-    })* };
+/// How far ahead of the products of one token weights are fetched: far enough for memory, near
+/// enough for the first-level cache (measured on a Zen 5 server: 2 to 40 KiB tried).
+const AHEAD_BYTES: usize = 8 << 10;
+
+/// Asks for what is read [`AHEAD_BYTES`] after sub-block `i` of the block `at` bytes from the
+/// start of group `w`; it may lie in the group behind it. Products of one token are bound by memory,
+/// and the CPU's own prefetcher stops at the end of a page.
+#[inline(always)]
+fn prefetch<S: Simd, Q: Quant>(s: S, w: &[u8], at: usize, i: usize) {
+    let n_subs = Q::BLOCK / SUB;
+    let n_lines = (Q::BLOCK_BYTES * S::ROWS).div_ceil(LINE);
+    for line in i * n_lines / n_subs..(i + 1) * n_lines / n_subs {
+        s.prefetch(w, at + AHEAD_BYTES + line * LINE);
+    }
 }
 
-/// Adds the products of 32 elements to the sums of all tokens.
+/// Adds the products of block `b` with one token. Scales and minima meet those of the block once,
+/// behind all sub-blocks, whose parts are spelled out.
 #[inline(always)]
-fn add_sub<S: Simd, Q: Quant, const T: usize>(
+fn one<S: Simd, Q: Quant>(
     s: S,
-    sub: &Sub<S>,
+    group: &Group,
+    b: usize,
     x: &Tile<'_>,
-    at: usize,
+    acc: S::F,
+    ahead: impl Fn(usize),
+) -> S::F {
+    let block = Q::block(s, group, b);
+    let (d, d_min) = Q::d(s, &block);
+    // A block of one sub-block has nothing to gain.
+    let whole = Q::BLOCK == SUB;
+    let mut sum = if whole { acc } else { s.splat(0.0) };
+    let mut min = s.splat(0.0);
+    for_subs!(i < Q::BLOCK / SUB, {
+        ahead(i);
+        let mut sub = Q::sub(s, group, b, i, &block);
+        if whole {
+            sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
+        }
+        sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
+        if Q::MINS {
+            min = s.fma(sub.min, s.splat(x.sums[i]), min);
+        }
+    });
+    let acc = if whole { sum } else { s.fma(sum, d, acc) };
+    match Q::MINS {
+        true => s.fnma(min, d_min, acc),
+        false => acc,
+    }
+}
+
+/// Adds the products of block `b` with `T` tokens, which share its scales.
+#[inline(always)]
+fn several<S: Simd, Q: Quant, const T: usize>(
+    s: S,
+    group: &Group,
+    b: usize,
+    x: &Tile<'_>,
     acc: &mut [S::F; T],
 ) {
     const { assert!(T <= 12, "for_tokens goes to 12") };
-    let q = &x.q[at * T * SUB..][..T * SUB];
-    let d = &x.d[at * T..][..T];
-    let sums = if Q::MINS { &x.sums[at * T..][..T] } else { d };
-    let neg = match Q::offset_log2::<S>() {
-        Some(_) => &x.neg[at * 3 * T..][..3 * T],
-        None => &[],
-    };
-    for_tokens!(N < T, {
-        let (low, high) = halves(&q[N * SUB..][..SUB]);
-        if Q::N_SCALES == 1 {
-            let sum = start::<S, Q>(s, neg, N);
-            let sum = Q::dot(s, sum, &sub.w[0], low);
-            let sum = Q::dot(s, sum, &sub.w[1], high);
-            let scale = s.mul(sub.scale[0], s.splat(d[N]));
-            acc[N] = s.fma(s.to_f(sum), scale, acc[N]);
+    let block = Q::block(s, group, b);
+    let (d, d_min) = Q::d(s, &block);
+    for i in 0..Q::BLOCK / SUB {
+        let mut sub = Q::sub(s, group, b, i, &block);
+        sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
+        sub.min = s.mul(sub.min, d_min);
+        for_tokens!(N < T, {
+            acc[N] = add_products::<S, Q, T>(s, &sub, x, i, N, acc[N]);
+            if Q::MINS {
+                acc[N] = s.fnma(sub.min, s.splat(x.sums[i * T + N]), acc[N]);
+            }
+        });
+    }
+}
+
+/// Adds the products of sub-block `i` with token `n` of `T`, times the scales of both.
+#[inline(always)]
+fn add_products<S: Simd, Q: Quant, const T: usize>(
+    s: S,
+    sub: &Sub<S>,
+    x: &Tile<'_>,
+    i: usize,
+    n: usize,
+    acc: S::F,
+) -> S::F {
+    let (low, high) = halves(&x.q[(i * T + n) * SUB..][..SUB]);
+    let neg = &x.neg[i * 3 * T..][..3 * T];
+    let d = s.splat(x.d[i * T + n]);
+    if Q::N_SCALES == 1 {
+        let sum = Q::dot(s, start::<S, Q>(s, neg, n), &sub.w[0], low);
+        let sum = if S::SHORT_CHAINS {
+            s.add_i(sum, Q::dot(s, s.splat_i(0), &sub.w[1], high))
         } else {
-            let first = Q::dot(s, start::<S, Q>(s, neg, T + N), &sub.w[0], low);
-            let second = Q::dot(s, start::<S, Q>(s, neg, 2 * T + N), &sub.w[1], high);
-            let sum = s.mul(s.to_f(first), sub.scale[0]);
-            let sum = s.fma(s.to_f(second), sub.scale[1], sum);
-            acc[N] = s.fma(sum, s.splat(d[N]), acc[N]);
-        }
-        if Q::MINS {
-            acc[N] = s.fnma(sub.min, s.splat(sums[N]), acc[N]);
-        }
-    });
+            Q::dot(s, sum, &sub.w[1], high)
+        };
+        s.fma(s.to_f(sum), s.mul(sub.scale[0], d), acc)
+    } else {
+        let first = Q::dot(s, start::<S, Q>(s, neg, T + n), &sub.w[0], low);
+        let second = Q::dot(s, start::<S, Q>(s, neg, 2 * T + n), &sub.w[1], high);
+        let sum = s.mul(s.to_f(first), sub.scale[0]);
+        s.fma(s.fma(s.to_f(second), sub.scale[1], sum), d, acc)
+    }
 }
 
 /// Where an integer sum starts: at what the offset of the weights will have added too much.

@@ -22,7 +22,7 @@ impl Quant for Q4_0 {
     const BLOCK_BYTES: usize = 18;
     const FIELDS: &'static [Field] = &[Field::words(2, 4), Field::half(0)];
     const MAX: i32 = 15;
-    type Block<S: Simd> = ();
+    type Block<S: Simd> = S::F;
 
     #[inline(always)]
     fn offset_log2<S: Simd>() -> Option<u32> {
@@ -30,23 +30,29 @@ impl Quant for Q4_0 {
     }
 
     #[inline(always)]
-    fn block<S: Simd>(_: S, _: &Group, _: usize) {}
+    fn block<S: Simd>(s: S, g: &Group, b: usize) -> S::F {
+        s.load_f16(g.block::<S>(D, b, 2), 0)
+    }
 
     #[inline(always)]
-    fn sub<S: Simd>(s: S, g: &Group, b: usize, _: usize, _: &()) -> Sub<S> {
+    fn d<S: Simd>(_: S, d: &S::F) -> (S::F, S::F) {
+        (*d, *d)
+    }
+
+    #[inline(always)]
+    fn sub<S: Simd>(s: S, g: &Group, b: usize, _: usize, _: &S::F) -> Sub<S> {
         let codes = g.block::<S>(CODES, b, 4 * 4);
         let mask = s.splat_i(0x0f0f_0f0f);
         let word = |j: usize| s.load(codes, j * 4 * S::ROWS);
         let w = [word(0), word(1), word(2), word(3)];
         let low = |j: usize| s.and(w[j], mask);
         let high = |j: usize| s.and(s.shr(w[j], 4), mask);
-        let d = s.load_f16(g.block::<S>(D, b, 2), 0);
         Sub {
             w: [
                 [low(0), low(1), low(2), low(3)],
                 [high(0), high(1), high(2), high(3)],
             ],
-            scale: [d, d],
+            scale: [s.splat(1.0); 2],
             min: s.splat(0.0),
         }
     }

@@ -46,15 +46,14 @@ impl<S: Simd> Head<S> {
         }
     }
 
-    /// Scale and minimum of sub-block `i`.
+    /// Scale and minimum of sub-block `i`, see [`Quant::d`].
     #[inline(always)]
     pub(super) fn sub(&self, s: S, i: usize) -> (S::F, S::F) {
         let (scales, minima) = match i {
             0..4 => (self.scales[0], self.minima[0]),
             _ => (self.scales[1], self.minima[1]),
         };
-        let scale = s.mul(self.d, byte(s, scales, i % 4));
-        (scale, s.mul(self.d_min, byte(s, minima, i % 4)))
+        (byte(s, scales, i % 4), byte(s, minima, i % 4))
     }
 }
 
@@ -81,6 +80,11 @@ impl Quant for Q4_K {
     fn block<S: Simd>(s: S, g: &Group, b: usize) -> Head<S> {
         let scales = g.block::<S>(SCALES, b, 3 * 4);
         Head::load(s, scales, g.block::<S>(D, b, 2), g.block::<S>(D_MIN, b, 2))
+    }
+
+    #[inline(always)]
+    fn d<S: Simd>(_: S, head: &Head<S>) -> (S::F, S::F) {
+        (head.d, head.d_min)
     }
 
     #[inline(always)]

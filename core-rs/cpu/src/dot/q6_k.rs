@@ -30,7 +30,7 @@ impl Quant for Q6_K {
     ];
     const N_SCALES: usize = 2;
     const MAX: i32 = 63;
-    type Block<S: Simd> = ();
+    type Block<S: Simd> = S::F;
 
     #[inline(always)]
     fn offset_log2<S: Simd>() -> Option<u32> {
@@ -38,43 +38,52 @@ impl Quant for Q6_K {
     }
 
     #[inline(always)]
-    fn block<S: Simd>(_: S, _: &Group, _: usize) {}
+    fn block<S: Simd>(s: S, g: &Group, b: usize) -> S::F {
+        s.load_f16(g.block::<S>(D, b, 2), 0)
+    }
 
     #[inline(always)]
-    fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, _: &()) -> Sub<S> {
+    fn d<S: Simd>(_: S, d: &S::F) -> (S::F, S::F) {
+        (*d, *d)
+    }
+
+    #[inline(always)]
+    fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, _: &S::F) -> Sub<S> {
         let (half, part) = (i / 4, i % 4);
         let low = g.block::<S>(LOW, b, 32 * 4);
         let high = g.block::<S>(HIGH, b, 16 * 4);
         let (at, shift) = (half * 16 + part % 2 * 8, 4 * (part as u32 / 2));
-        let two = s.splat_i(0x0303_0303);
-        let bits = |j: usize| {
-            let word = s.load(high, (half * 8 + j) * 4 * S::ROWS);
-            s.shl(s.and(s.shr(word, 2 * part as u32), two), 4)
-        };
-        let (a, c) = (nibbles(s, low, at, shift), nibbles(s, low, at + 4, shift));
-        let d = s.load_f16(g.block::<S>(D, b, 2), 0);
-        // Two scales of this sub-block: bytes 2i and 2i + 1 of the row's sixteen.
         let word = s.load(g.block::<S>(SCALES, b, 4 * 4), i / 2 * 4 * S::ROWS);
-        let word = s.shl(word, 16 * (1 - i as u32 % 2));
-        let second = s.to_f(s.sar(word, 24));
-        let first = s.to_f(s.sar(s.shl(word, 8), 24));
         Sub {
             w: [
-                [
-                    s.or(a[0], bits(0)),
-                    s.or(a[1], bits(1)),
-                    s.or(a[2], bits(2)),
-                    s.or(a[3], bits(3)),
-                ],
-                [
-                    s.or(c[0], bits(4)),
-                    s.or(c[1], bits(5)),
-                    s.or(c[2], bits(6)),
-                    s.or(c[3], bits(7)),
-                ],
+                six(s, nibbles(s, low, at, shift), high, half * 8, part),
+                six(s, nibbles(s, low, at + 4, shift), high, half * 8 + 4, part),
             ],
-            scale: [s.mul(d, first), s.mul(d, second)],
+            // Bytes `2i` and `2i + 1` of the row's sixteen.
+            scale: [signed(s, word, i % 2 * 2), signed(s, word, i % 2 * 2 + 1)],
             min: s.splat(0.0),
         }
     }
+}
+
+/// Adds the high bits of group `part`, which are in words `at ..+ 4`, to four words of nibbles.
+#[inline(always)]
+fn six<S: Simd>(s: S, low: [S::I; 4], high: &[u8], at: usize, part: usize) -> [S::I; 4] {
+    let mask = s.splat_i(0x0303_0303 << (2 * part));
+    let mut out = low;
+    for (j, out) in out.iter_mut().enumerate() {
+        let word = s.and(s.load(high, (at + j) * 4 * S::ROWS), mask);
+        let word = match part {
+            0..2 => s.shl(word, 4 - 2 * part as u32),
+            _ => s.shr(word, 2 * part as u32 - 4),
+        };
+        *out = s.or(*out, word);
+    }
+    out
+}
+
+/// Byte `i` of every lane, signed.
+#[inline(always)]
+fn signed<S: Simd>(s: S, word: S::I, i: usize) -> S::F {
+    s.to_f(s.sar(s.shl(word, 8 * (3 - i as u32)), 24))
 }

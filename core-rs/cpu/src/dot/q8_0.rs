@@ -19,8 +19,7 @@ impl Quant for Q8_0 {
     const BLOCK_BYTES: usize = 34;
     const FIELDS: &'static [Field] = &[Field::words(2, 8).signed(), Field::half(0)];
     const MAX: i32 = 255;
-    const AHEAD_BYTES: usize = 8 << 10;
-    type Block<S: Simd> = ();
+    type Block<S: Simd> = S::F;
 
     #[inline(always)]
     fn offset_log2<S: Simd>() -> Option<u32> {
@@ -28,19 +27,25 @@ impl Quant for Q8_0 {
     }
 
     #[inline(always)]
-    fn block<S: Simd>(_: S, _: &Group, _: usize) {}
+    fn block<S: Simd>(s: S, g: &Group, b: usize) -> S::F {
+        s.load_f16(g.block::<S>(D, b, 2), 0)
+    }
 
     #[inline(always)]
-    fn sub<S: Simd>(s: S, g: &Group, b: usize, _: usize, _: &()) -> Sub<S> {
+    fn d<S: Simd>(_: S, d: &S::F) -> (S::F, S::F) {
+        (*d, *d)
+    }
+
+    #[inline(always)]
+    fn sub<S: Simd>(s: S, g: &Group, b: usize, _: usize, _: &S::F) -> Sub<S> {
         let codes = g.block::<S>(CODES, b, 8 * 4);
         let word = |j: usize| s.load(codes, j * 4 * S::ROWS);
-        let d = s.load_f16(g.block::<S>(D, b, 2), 0);
         Sub {
             w: [
                 [word(0), word(1), word(2), word(3)],
                 [word(4), word(5), word(6), word(7)],
             ],
-            scale: [d, d],
+            scale: [s.splat(1.0); 2],
             min: s.splat(0.0),
         }
     }

@@ -57,6 +57,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_or_si256(a, b) }
     }
     #[inline(always)]
+    fn add_i(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
     fn shl(self, a: __m256i, n: u32) -> __m256i {
         // SAFETY: see the head of this impl.
         unsafe { _mm256_sll_epi32(a, _mm_cvtsi32_si128(n as i32)) }

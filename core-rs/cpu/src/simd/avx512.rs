@@ -55,6 +55,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         unsafe { _mm512_or_si512(a, b) }
     }
     #[inline(always)]
+    fn add_i(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
     fn shl(self, a: __m512i, n: u32) -> __m512i {
         // SAFETY: see the head of this impl.
         unsafe { _mm512_sll_epi32(a, _mm_cvtsi32_si128(n as i32)) }

@@ -175,13 +175,7 @@ macro_rules! instruction_set {
             const fn quant<Q: Quant>() -> QuantKernels {
                 QuantKernels {
                     dtype: Q::DTYPE,
-                    layout: Layout {
-                        fields: Q::FIELDS,
-                        block: Q::BLOCK,
-                        block_bytes: Q::BLOCK_BYTES,
-                        rows: S::ROWS,
-                        biased: S::BIASED,
-                    },
+                    layout: Layout::of::<S, Q>(),
                     tiles: [tile::<Q, 1>, tile::<Q, 4>, tile::<Q, $widest>],
                 }
             }

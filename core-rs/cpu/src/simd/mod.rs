@@ -33,12 +33,18 @@ pub(crate) trait Simd: Copy + 'static {
     const ROWS: usize;
     /// Whether [`Simd::dot8`] takes bytes as `weight + 128` rather than signed.
     const BIASED: bool;
+    /// Whether chains of products are cut after four: V8 runs code in the order in which LLVM wrote
+    /// it, and LLVM writes all operands of a chain before its first product, which are more than
+    /// there are registers.
+    const SHORT_CHAINS: bool = false;
 
     fn splat_i(self, x: i32) -> Self::I;
     /// `ROWS * 4` bytes from `bytes[at..]`.
     fn load(self, bytes: &[u8], at: usize) -> Self::I;
     fn and(self, a: Self::I, b: Self::I) -> Self::I;
     fn or(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Sums of i32 lanes.
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I;
     fn shl(self, a: Self::I, n: u32) -> Self::I;
     /// Zeros come in from the left.
     fn shr(self, a: Self::I, n: u32) -> Self::I;

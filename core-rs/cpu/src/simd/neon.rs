@@ -80,6 +80,11 @@ impl Simd for Neon {
         unsafe { [vorrq_u32(a[0], b[0]), vorrq_u32(a[1], b[1])] }
     }
     #[inline(always)]
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I {
+        // SAFETY: see the head of this impl.
+        unsafe { [vaddq_u32(a[0], b[0]), vaddq_u32(a[1], b[1])] }
+    }
+    #[inline(always)]
     fn shl(self, a: Self::I, n: u32) -> Self::I {
         // SAFETY: see the head of this impl.
         unsafe {

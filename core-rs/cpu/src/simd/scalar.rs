@@ -66,6 +66,10 @@ impl Simd for Scalar {
         zip(a, b, |a, b| a | b)
     }
     #[inline(always)]
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I {
+        zip(a, b, u32::wrapping_add)
+    }
+    #[inline(always)]
     fn shl(self, a: Self::I, n: u32) -> Self::I {
         map(a, |a| a << n)
     }

@@ -122,6 +122,7 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
     type F = [v128; N];
     const ROWS: usize = 4 * N;
     const BIASED: bool = true;
+    const SHORT_CHAINS: bool = true;
 
     #[inline(always)]
     fn splat_i(self, x: i32) -> Self::I {
@@ -142,6 +143,10 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
     #[inline(always)]
     fn or(self, a: Self::I, b: Self::I) -> Self::I {
         zip(a, b, |a, b| v128_or(a, b))
+    }
+    #[inline(always)]
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I {
+        zip(a, b, |a, b| i32x4_add(a, b))
     }
     #[inline(always)]
     fn shl(self, a: Self::I, n: u32) -> Self::I {
@@ -240,7 +245,8 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
     }
     #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        zip(zip(a, b, |a, b| f32x4_mul(a, b)), c, |p, c| f32x4_add(p, c))
+        // `c` first: see `SHORT_CHAINS`, of which a relaxed `madd` would be a chain.
+        zip(c, zip(a, b, |a, b| f32x4_mul(a, b)), |c, p| f32x4_add(c, p))
     }
     #[inline(always)]
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
