@@ -103,12 +103,12 @@ def shared(data: bytes | bytearray, typecode: str) -> Any:
 
 def changed(scores: Any) -> bytes:
     """What a processor answered, as bytes of f32."""
-    if scores is None:
-        raise ArgumentError("logits_processor answered None, expected the logits")
     try:
         view = memoryview(scores)
+        return view.tobytes() if view.format == "f" else array.array("f", view.tolist()).tobytes()
     except TypeError:
+        pass
+    try:
         return array.array("f", scores).tobytes()
-    if view.format == "f":
-        return view.tobytes()
-    return array.array("f", view.tolist()).tobytes()
+    except TypeError as error:
+        raise ArgumentError(f"logits_processor answered {short(scores)}, expected the logits") from error

@@ -34,7 +34,7 @@ class Sampler:
     ) -> None:
         self._history: list[int] = []
         arguments.refuse("Sampler", [f.name for f in fields(Sampling)], unknown(options), {})
-        params = Sampling(**options).params(last_n, seed)
+        params = Sampling(**options).params(arguments.integer("last_n", last_n, -1), seed)
         if isinstance(vocab, Tokenizer):
             self.n_vocab = vocab.n_vocab
             self._core = core.Sampler(params, self.n_vocab, vocab._core)

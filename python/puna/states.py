@@ -1,16 +1,19 @@
 """What is in the context, saved and restored; caches of such states for prompts that come again."""
 
+import array
 import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from puna._native import core
 from puna.arguments import integer, short
-from puna.errors import ArgumentError, DeviceError
+from puna.errors import ArgumentError, ContextError, DeviceError, ModelError
 from puna.evaluation import Evaluation
 from puna.options import Seeds
 from puna.tokenizer import Tokenizer
@@ -29,7 +32,7 @@ class LlamaState:
     llama_state: bytes
     llama_state_size: int
     seed: int | None = None
-    scores: Any = None  # logits of the last token, where there are any
+    scores: "array.array[float] | None" = None  # logits of the last token, f32 [n_vocab], if it has any
 
 
 class Cache(ABC):
@@ -160,19 +163,21 @@ class States(Evaluation):
     def save_state(self) -> LlamaState:
         """The context as it is; see `LlamaState`."""
         state = self._state_of(0)
-        state.scores = self._rows[-1] if self._rows else None
+        state.scores = array.array("f", memoryview(self._row(None))) if self._rows else None
         state.seed = self._seeds.seed
         return state
 
     def load_state(self, state: "LlamaState | bytes") -> None:
-        """Puts a saved context in the place of this one. Logits come with the next evaluation."""
+        """Puts a saved context in the place of this one; of bytes alone without logits to sample from."""
         data = state.llama_state if isinstance(state, LlamaState) else state
         if not isinstance(data, bytes):
             raise ArgumentError(f"state = {short(state)}, expected a LlamaState or its bytes")
         self._session.load(data)
         self._rows = []
-        if isinstance(state, LlamaState) and state.seed is not None:
-            self._seeds = Seeds(state.seed)
+        if isinstance(state, LlamaState):
+            self._seeds = self._seeds if state.seed is None else Seeds(state.seed)
+            if state.scores is not None:
+                self._rows = [core.concat([core.decode(state.scores.tobytes(), "F32")])]
 
     def set_cache(self, cache: Cache | None) -> None:
         """Completions begin from the best state in `cache`, and leave theirs in it; `None`: no cache."""
@@ -199,7 +204,9 @@ class States(Evaluation):
         state = self.cache[prompt]
         here = max(common(session.tokens(seq), prompt) for seq in range(session.n_seq_max))
         if common(state.input_ids, prompt) > here:
-            session.load_idle(state.llama_state)
+            # A state of another model, a broken file, too little room: the prompt is evaluated instead.
+            with suppress(ArgumentError, ContextError, ModelError):
+                session.load_idle(state.llama_state)
 
     def _keep(self, completion: Any) -> None:
         """Puts what a completion left in the context into the cache."""

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from puna._native import core
-from puna.errors import Cancelled
+from puna.errors import ArgumentError, Cancelled
+from puna.hooks import Hook
 from puna.sources import IN_BROWSER
 
 
@@ -24,6 +25,7 @@ class Steps:
         self._host = host
         self._inboxes: dict[int, deque[core.Event]] = {}
         self._turn = threading.Lock()  # from a step until its events are where they belong
+        self._in_hooks: set[int] = set()  # threads that are in a request's hook
         self._awaiting: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     def events(
@@ -78,9 +80,31 @@ class Steps:
     def _add(
         self, prompt: list[int], sampling: core.SamplerParams, options: dict[str, Any]
     ) -> tuple[int, deque[core.Event]]:
+        self._check_outside()
+        hook = None if options["hook"] is None else self._marked(options["hook"])
         with self._turn:  # no step may bring events before there is an inbox
-            request = self._session.add(prompt, sampling, **options)
+            request = self._session.add(prompt, sampling, **options | {"hook": hook})
             return request, self._inboxes.setdefault(request, deque())
+
+    def _marked(self, hook: Hook) -> Hook:
+        """The hook, and that its thread is in it: there a step would wait for itself for ever."""
+
+        def call(tokens: bytes, logits: bytearray) -> bool | bytes | None:
+            thread = threading.get_ident()
+            self._in_hooks.add(thread)
+            try:
+                return hook(tokens, logits)
+            finally:
+                self._in_hooks.discard(thread)
+
+        return call
+
+    def _check_outside(self) -> None:
+        if threading.get_ident() in self._in_hooks:
+            raise ArgumentError(
+                "the model of a logits_processor or stopping criterion = used by it, expected another "
+                "model: this one waits for the processor"
+            )
 
     def _take(self, request: int, inbox: deque[core.Event]) -> core.Event:
         event = inbox.popleft()
@@ -102,6 +126,7 @@ class Steps:
 
     def _step(self, inbox: deque[core.Event]) -> None:
         """One step, unless somebody else's has filled `inbox` by the time it is our turn."""
+        self._check_outside()
         with self._turn:
             if not inbox:
                 self._deliver(self._session.step(), inbox)

@@ -76,5 +76,11 @@ def test_rows_are_joined(rows):
     both = core.concat([rows, rows])
     assert both.shape == (2, rows.shape[1])
     assert core.concat([both], 1).shape == rows.shape
-    with pytest.raises(puna.errors.ArgumentError, match="two dimensions"):
-        core.concat([rows[0]])
+    assert core.concat([rows[0], rows]).shape == both.shape
+    with pytest.raises(puna.errors.ArgumentError, match="uint8, expected float32"):
+        core.concat(
+            [
+                core.slice_rows(rows, 0, 1),
+                puna.gguf.Reader(core.tiny_model()).tensors["token_embd.weight"].data,
+            ]
+        )

@@ -67,7 +67,7 @@ pub enum Finish {
     Length,
     /// The caller cancelled it.
     Cancelled,
-    /// Its hook failed; the event has the error.
+    /// Its hook failed, or no token could be drawn; the event has the error.
     Failed,
 }
 
@@ -175,13 +175,7 @@ impl Running {
             match hook.call(&self.tokens, &mut changed) {
                 Ok(false) => {}
                 Ok(true) => return Ok(self.end(Finish::Stop)),
-                Err(error) => {
-                    let error = Some(error);
-                    return Ok(Event {
-                        error,
-                        ..self.end(Finish::Failed)
-                    });
-                }
+                Err(error) => return Ok(self.fail(error)),
             }
         }
         let seen = if changed.is_empty() { logits } else { &changed };
@@ -251,6 +245,14 @@ impl Running {
             text: self.flush(),
             finish: Some(finish),
             ..self.event()
+        }
+    }
+
+    /// The end by an error.
+    pub fn fail(&mut self, error: HookError) -> Event {
+        Event {
+            error: Some(error),
+            ..self.end(Finish::Failed)
         }
     }
 

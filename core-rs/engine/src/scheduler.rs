@@ -304,7 +304,9 @@ impl Scheduler {
             Output::Ids(ids) => running.accept(ids[row], None, &tokenizer)?,
             Output::F32(logits) => {
                 let logits = &logits[row * n_vocab..][..n_vocab];
-                running.choose(logits, &tokenizer)?
+                let chosen = running.choose(logits, &tokenizer);
+                // Logits from which nothing can be drawn, a hook's perhaps, end one request alone.
+                chosen.unwrap_or_else(|error| running.fail(Box::new(error)))
             }
         };
         if event.finish.is_some() {

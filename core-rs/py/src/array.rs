@@ -243,7 +243,8 @@ fn nested<'py, T: Copy + IntoPyObject<'py>>(
     PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// The rows of f32 arrays one after another; of `n_rows`, if given, the first so many.
+/// The rows of f32 arrays one after another (an array of one dimension is a row); of `n_rows`, if
+/// given, the first so many.
 #[pyfunction]
 #[pyo3(signature = (arrays, n_rows=None))]
 pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> crate::error::Result<Array> {
@@ -251,12 +252,15 @@ pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> crate::er
     let mut total = 0;
     for array in &arrays {
         let array = array.get();
-        let rows = array.as_f32s().filter(|_| array.shape.len() == 2);
+        let rows = array.as_f32s().filter(|_| array.shape.len() <= 2);
         let rows = rows.ok_or_else(|| {
-            crate::error::argument("arrays", array.dtype(), "float32 of two dimensions")
+            crate::error::argument("arrays", array.dtype(), "float32 of one or two dimensions")
         })?;
         values.extend_from_slice(rows);
-        total += array.shape[0] as usize;
+        total += match array.shape.len() {
+            2 => array.shape[0] as usize,
+            _ => 1,
+        };
     }
     let n_keep = n_rows.map_or(total, |n| n.min(total));
     values.truncate(values.len() / total.max(1) * n_keep);

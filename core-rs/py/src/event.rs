@@ -20,7 +20,7 @@ pub struct Event {
     logprobs: Option<(f32, Vec<(u32, f32)>)>,
     /// `stop`, `length`, `cancelled` or `failed`.
     finish: Option<&'static str>,
-    /// What its hook raised.
+    /// What its hook raised, or why no token could be drawn.
     error: Option<Py<PyAny>>,
 }
 

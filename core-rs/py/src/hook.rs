@@ -6,7 +6,7 @@ use pyo3::types::{PyByteArray, PyBytes};
 
 use puna_engine::{Hook, HookError};
 
-use crate::error::argument;
+use crate::error::{Error, argument};
 
 /// `callable(tokens, logits)` gets the tokens so far as bytes of i32 and the logits as a bytearray
 /// of f32. It answers `None` to let them be, `True` to end the completion, or a buffer with the
@@ -14,7 +14,7 @@ use crate::error::argument;
 pub fn of_python(callable: Py<PyAny>) -> Hook {
     Hook::new(move |tokens, logits| {
         Python::attach(|py| call(py, &callable, tokens, logits))
-            .map_err(|e| HookError::from(Box::new(e)))
+            .map_err(|e| Box::new(e) as HookError)
     })
 }
 
@@ -43,11 +43,15 @@ fn call(
     Ok(false)
 }
 
-/// The exception behind a hook's error.
+/// The exception behind a request's error: what its hook raised, or the engine's own.
 pub fn exception(error: HookError) -> Py<PyAny> {
+    let engines = |error: HookError| match error.downcast::<puna_engine::Error>() {
+        Ok(known) => Error::from(*known),
+        Err(other) => argument("hook", other, "one that does not fail"),
+    };
     let error = match error.downcast::<PyErr>() {
         Ok(raised) => *raised,
-        Err(other) => argument("hook", other, "one that does not fail").into(),
+        Err(other) => engines(other).into(),
     };
     Python::attach(|py| error.into_value(py).into_any())
 }

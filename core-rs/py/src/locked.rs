@@ -44,17 +44,8 @@ impl Locked {
 
     /// Works on the state; call it without the GIL.
     pub fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        let me = &raw const self.0 as usize;
-        if INSIDE.with_borrow(|inside| inside.contains(&me)) {
-            let expected = "one of another model: this one waits for the processor";
-            return Err(argument(
-                "session",
-                "used by its own logits_processor",
-                expected,
-            ));
-        }
-        let mut state = self.lock();
-        INSIDE.with_borrow_mut(|inside| inside.push(me));
+        let mut state = self.enter()?;
+        INSIDE.with_borrow_mut(|inside| inside.push(self.address()));
         let _leave = Leave;
         match state.as_mut() {
             Some(state) => work(state),
@@ -71,13 +62,37 @@ impl Locked {
         py.detach(|| self.with(work))
     }
 
+    /// Frees the state; call it without the GIL.
+    pub fn close(&self) -> Result<()> {
+        drop(self.enter()?.take());
+        Ok(())
+    }
+
+    /// Whether it was closed; call it without the GIL.
+    pub fn is_closed(&self) -> bool {
+        !self.is_inside() && self.enter().is_ok_and(|state| state.is_none())
+    }
+
+    fn address(&self) -> usize {
+        &raw const self.0 as usize
+    }
+
+    fn is_inside(&self) -> bool {
+        INSIDE.with_borrow(|inside| inside.contains(&self.address()))
+    }
+
     /// The state, alone. What a panic left behind is not used again: the session is closed.
-    pub fn lock(&self) -> MutexGuard<'_, Option<State>> {
-        self.0.lock().unwrap_or_else(|poisoned| {
+    fn enter(&self) -> Result<MutexGuard<'_, Option<State>>> {
+        if self.is_inside() {
+            let expected = "another model: this one waits for the processor";
+            let name = "the model of a logits_processor or stopping criterion";
+            return Err(argument(name, "used by it", expected));
+        }
+        Ok(self.0.lock().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
             *state = None;
             state
-        })
+        }))
     }
 }
 

@@ -303,15 +303,16 @@ impl Session {
     }
 
     /// Frees weights and cache, after the call at work, which is stopped.
-    fn close(&self, py: Python<'_>) {
+    fn close(&self, py: Python<'_>) -> Result<()> {
         self.cancel.store(true, Ordering::Relaxed);
-        py.detach(|| drop(self.state.lock().take()));
+        let closed = py.detach(|| self.state.close());
         self.cancel.store(false, Ordering::Relaxed);
+        closed
     }
 
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.state.lock().is_none())
+        py.detach(|| self.state.is_closed())
     }
 }
 

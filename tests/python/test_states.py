@@ -1,0 +1,204 @@
+"""`save_state`, `load_state` and caches of prompts: the context, kept and brought back."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import puna
+from puna._native import core
+
+TOKENS = [5, 6, 7, 8, 9]
+
+
+def text(response: dict) -> str:
+    return response["choices"][0]["text"]
+
+
+def continued(llm: puna.Llama) -> list[int]:
+    """What comes after the context."""
+    found = llm.generate([10, 11], temp=0, reset=False)
+    return [next(found) for _ in range(8)]
+
+
+@pytest.fixture
+def expected(llm) -> list[int]:
+    llm.eval(TOKENS)
+    found = continued(llm)
+    llm.reset()
+    return found
+
+
+def test_a_state_comes_back(llm, expected):
+    llm.eval(TOKENS)
+    state = llm.save_state()
+    assert (state.n_tokens, state.input_ids) == (len(TOKENS), TOKENS)
+    assert state.llama_state_size == len(state.llama_state)
+    llm.eval([40, 41, 42])
+    llm.load_state(state)
+    assert (llm.n_tokens, llm.eval_tokens) == (len(TOKENS), TOKENS)
+    assert continued(llm) == expected
+
+
+def test_a_state_goes_to_another_llama(tiny, llm, expected):
+    llm.eval(TOKENS)
+    state = llm.save_state()
+    with puna.Llama(tiny, n_ctx=64) as other:
+        other.eval([1, 2])
+        other.load_state(state)
+        assert other.eval_tokens == TOKENS
+        assert continued(other) == expected
+
+
+def test_a_state_is_pickled_and_is_enough_as_bytes(llm, expected):
+    llm.eval(TOKENS)
+    state = pickle.loads(pickle.dumps(llm.save_state()))
+    for given in (state, state.llama_state):
+        llm.reset()
+        llm.load_state(given)
+        assert continued(llm) == expected
+
+
+CHILD = """
+import pickle, sys, puna
+state = pickle.load(open(sys.argv[2], "rb"))
+with puna.Llama(sys.argv[1], n_ctx=64) as llm:
+    llm.load_state(state)
+    found = llm.generate([10, 11], temp=0, reset=False)
+    print([next(found) for _ in range(8)])
+"""
+
+
+@pytest.mark.native
+def test_a_state_goes_to_another_process(tiny, llm, expected, tmp_path):
+    (tmp_path / "tiny.gguf").write_bytes(tiny)
+    llm.eval(TOKENS)
+    (tmp_path / "state").write_bytes(pickle.dumps(llm.save_state()))
+    command = [sys.executable, "-c", CHILD, tmp_path / "tiny.gguf", tmp_path / "state"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(expected), done.stderr
+
+
+def test_an_empty_state_empties_the_context(llm, expected):
+    state = llm.save_state()
+    llm.eval([40, 41])
+    llm.load_state(state)
+    assert llm.n_tokens == 0
+    llm.eval(TOKENS)
+    assert continued(llm) == expected
+
+
+@pytest.mark.parametrize("logits_all", [False, True])
+def test_scores_come_back_with_a_state(tiny, logits_all):
+    with puna.Llama(tiny, n_ctx=64, logits_all=logits_all) as llm:
+        llm.eval(TOKENS)
+        last = llm.eval_logits[-1]
+        state = llm.save_state()
+        assert state.scores.tolist() == last
+        llm.eval([40, 41, 42])
+        llm.load_state(state)
+        assert llm.eval_logits == [last]
+        assert llm.sample(temp=0) == last.index(max(last))
+        llm.eval([10])
+        assert len(llm.eval_logits) == 1
+
+
+@pytest.mark.parametrize("other", ["weights", "architecture", "type_k"])
+def test_a_state_of_another_model_is_refused(llm, tiny, other):
+    llm.eval(TOKENS)
+    state = llm.save_state()
+    model = {"weights": core.tiny_model(seed=1), "architecture": core.tiny_model("qwen2")}.get(other, tiny)
+    with puna.Llama(model, n_ctx=64, type_k="f32" if other == "type_k" else None) as strange:
+        strange.eval([5, 6])
+        with pytest.raises(puna.errors.ArgumentError, match="another model"):
+            strange.load_state(state)
+        assert strange.eval_tokens == [5, 6]
+
+
+@pytest.mark.parametrize("state", [None, "text", 7, b"", b"puna-seq"])
+def test_what_is_no_state_is_refused(llm, state):
+    with pytest.raises(puna.errors.ArgumentError, match="state|saved sequence"):
+        llm.load_state(state)
+
+
+def test_a_state_longer_than_the_context_is_refused(llm, tiny):
+    llm.eval([5] * 40)
+    state = llm.save_state()
+    with puna.Llama(tiny, n_ctx=16) as small, pytest.raises(puna.errors.ContextError):
+        small.load_state(state)
+
+
+def test_a_model_is_pickled_as_its_arguments(tiny):
+    with puna.Llama(tiny, n_ctx=64, seed=3) as llm:
+        first = text(llm("ab", max_tokens=8))
+        with pickle.loads(pickle.dumps(llm)) as other:
+            assert other.n_ctx() == 64
+            assert text(other("ab", max_tokens=8)) == first
+
+
+@pytest.fixture(params=["ram", "disk"])
+def cache(request, tmp_path):
+    return puna.LlamaRAMCache() if request.param == "ram" else puna.LlamaDiskCache(tmp_path / "cache")
+
+
+def test_a_cache_brings_a_prompt_back(llm, cache):
+    prompt = "a prompt that is quite long"
+    llm.set_cache(cache)
+    first = text(llm(prompt, max_tokens=6, temperature=0))
+    assert llm.timings.n_reused == 0
+    llm("something else", max_tokens=6)
+    llm.reset()
+    assert text(llm(prompt, max_tokens=6, temperature=0)) == first
+    assert llm.timings.n_reused == len(llm.tokenize(prompt)) - 1  # the last brings the logits
+
+
+def test_a_cache_keeps_what_a_stream_left(llm, cache):
+    llm.set_cache(cache)
+    "".join(text(chunk) for chunk in llm("a prompt", max_tokens=4, stream=True))
+    assert len(cache.keys()) == 1
+    assert llm.tokenize("a prompt") in cache
+    assert [99, 98] not in cache
+    with pytest.raises(KeyError):
+        cache[[99, 98]]
+
+
+def test_a_cache_takes_no_more_than_its_capacity(llm, tmp_path):
+    llm.eval(TOKENS)
+    state = llm.save_state()
+    capacity = 2 * state.llama_state_size + 200
+    for cache in (puna.LlamaRAMCache(capacity), puna.LlamaDiskCache(tmp_path, capacity)):
+        for first in (1, 2, 3):
+            cache[[first, *TOKENS]] = state
+        assert cache.cache_size <= capacity
+        keys = cache.keys()
+        assert sorted(key[0] for key in keys) == [2, 3]
+
+
+def test_a_cache_of_another_model_does_no_harm(tiny, cache):
+    """Its states are refused by the fingerprint, so a completion begins anew."""
+    with puna.Llama(core.tiny_model(seed=1), n_ctx=64) as other:
+        other.set_cache(cache)
+        other("a prompt", max_tokens=4)
+    with puna.Llama(tiny, n_ctx=64) as llm:
+        expected = text(llm("a prompt", max_tokens=4, temperature=0))
+        llm.reset()
+        llm.set_cache(cache)
+        assert text(llm("a prompt", max_tokens=4, temperature=0)) == expected
+
+
+def test_a_file_of_a_cache_that_is_broken_does_no_harm(llm, tmp_path):
+    cache = puna.LlamaDiskCache(tmp_path)
+    llm.set_cache(cache)
+    expected = text(llm("a prompt", max_tokens=4, temperature=0))
+    (path,) = tmp_path.glob("*.state")
+    whole = path.read_bytes()
+    for cut in (0, 3, 8, 30, len(whole) - 5):
+        path.write_bytes(whole[:cut])
+        llm.reset()
+        assert text(llm("a prompt", max_tokens=4, temperature=0)) == expected
+
+
+def test_what_is_no_cache_is_refused(llm):
+    with pytest.raises(puna.errors.ArgumentError, match="cache = {}, expected LlamaRAMCache"):
+        llm.set_cache({})
