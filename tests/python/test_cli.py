@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from puna.cli import main
+from puna.cli import COMMANDS, main
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_wrong_command_is_one_line(arguments, code, says, capsys):
     assert says in err
 
 
-@pytest.mark.parametrize("command", ["run", "info", "bench", "devices"])
+@pytest.mark.parametrize("command", [command.__name__.rpartition(".")[2] for command in COMMANDS])
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])

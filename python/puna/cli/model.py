@@ -1,41 +1,87 @@
 """Flags that name a model and how it runs; llama.cpp's names."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from puna.cli.parser import count
+from puna.cli.parser import count, number, override
 from puna.cli.terminal import Progress
+from puna.errors import ArgumentError
 from puna.gguf import Reader
 from puna.llama import Llama
+from puna.options import KV_TYPES
 from puna.sources import bundled
 
 # A cache for all that a model was trained for may not fit in memory.
 MOST_CTX = 4096
 
+# llama.cpp's names of templates, where they differ.
+TEMPLATES = {"llama2": "llama-2", "llama3": "llama-3"}
+
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-m", "--model", metavar="FILE", help="a GGUF file; default: the bundled tiny model")
+    group = parser.add_argument_group("model")
+    group.add_argument("-m", "--model", metavar="FILE", help="a GGUF file; default: the bundled tiny model")
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("execution")
-    group.add_argument("-t", "--threads", type=count(1), metavar="N", help="CPU threads; default: one a core")
     group.add_argument(
-        "-ngl", "--gpu-layers", "--n-gpu-layers", type=count(-1), default=0, metavar="N",
-        help="layers on the GPU: -1 all; default: 0",
+        "-t", "--threads", type=threads, metavar="N", help="CPU threads; -1: one a core (default)"
+    )
+    group.add_argument(
+        "-ngl", "--gpu-layers", "--n-gpu-layers", type=layers, default=0, metavar="N",
+        help="layers on the GPU: all or -1 for all; default: 0",
     )  # fmt: skip
     group.add_argument(
         "-b", "--batch-size", type=count(1), default=512, metavar="N", help="most tokens at once"
     )
-    for flag, what in (("-ctk", "k"), ("-ctv", "v")):
+    group.add_argument(
+        "-ub", "--ubatch-size", type=count(1), metavar="N", help="the same; the smaller counts"
+    )
+    types = [name for name in KV_TYPES if isinstance(name, str)]
+    for what in "kv":
         group.add_argument(
-            flag,
-            f"--cache-type-{what}",
-            choices=("f16", "f32"),
-            default="f16",
-            help=f"type of the {what} cache",
-        )
-    group.add_argument("--no-mmap", action="store_true", help="read the file instead of mapping it")
+            f"-ct{what}", f"--cache-type-{what}", choices=types, default="f16", help=f"type of the {what} cache"
+        )  # fmt: skip
+    mapping = group.add_mutually_exclusive_group()
+    mapping.add_argument("--mmap", action="store_true", default=True, help="map the file (default)")
+    mapping.add_argument("--no-mmap", action="store_false", dest="mmap", help="read it instead")
+    group.add_argument(
+        "-fa", "--flash-attn", choices=("on", "off", "auto"), nargs="?", help="taken, and the same either way"
+    )
+    group.add_argument(
+        "--rope-freq-base", type=number(0), default=0.0, metavar="X", help="default: the model's"
+    )
+    scale = group.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--rope-freq-scale", type=number(0), default=0.0, metavar="X", help="default: the model's"
+    )
+    scale.add_argument("--rope-scale", type=number(1e-9), metavar="X", help="1 / --rope-freq-scale")
+    group.add_argument(
+        "--override-kv", action="append", default=[], type=override, metavar="KEY=TYPE:VALUE",
+        help="read the model as if its metadata said so; TYPE is int, float, bool or str",
+    )  # fmt: skip
+    group.add_argument("-v", "--verbose", action="store_true", help="say more")
+
+
+def add_template(parser: argparse.ArgumentParser) -> None:
+    template = parser.add_mutually_exclusive_group()
+    template.add_argument(
+        "--chat-template",
+        metavar="NAME",
+        help="chatml, llama2, llama3, gemma, or Jinja; default: the model's",
+    )
+    template.add_argument("--chat-template-file", metavar="FILE", help="a file with the template, Jinja")
+
+
+def threads(text: str) -> int | None:
+    value = count(-1, 1024)(text)
+    return value if value > 0 else None
+
+
+def layers(text: str) -> int:
+    return -1 if text == "all" else count(-1)(text)
 
 
 def path_of(given: argparse.Namespace) -> str:
@@ -55,9 +101,41 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         n_threads=given.threads,
         n_gpu_layers=given.gpu_layers,
         n_batch=given.batch_size,
+        n_ubatch=given.ubatch_size,
         type_k=given.cache_type_k,
         type_v=given.cache_type_v,
-        use_mmap=not given.no_mmap,
+        use_mmap=given.mmap,
+        rope_freq_base=given.rope_freq_base,
+        rope_freq_scale=1 / given.rope_scale if given.rope_scale else given.rope_freq_scale,
+        kv_overrides=dict(given.override_kv) | template_override(given),
+        chat_format=chat_format(given),
+        verbose=given.verbose,
         progress=Progress("loading"),
         **options,
     )
+
+
+def chat_format(given: argparse.Namespace) -> str | None:
+    """The name of a template; `None` for the model's, or one given in full."""
+    name = getattr(given, "chat_template", None)
+    return None if name is None or is_jinja(name) else TEMPLATES.get(name, name)
+
+
+def template_override(given: argparse.Namespace) -> dict[str, str]:
+    """A template given in full, in the place of the model's."""
+    text = getattr(given, "chat_template", None)
+    if file := getattr(given, "chat_template_file", None):
+        text = read_text(file)
+    return {"tokenizer.chat_template": text} if text is not None and (file or is_jinja(text)) else {}
+
+
+def is_jinja(text: str) -> bool:
+    return "{{" in text or "{%" in text
+
+
+def read_text(path: str) -> str:
+    """A file of UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{path}: byte {error.start} is no UTF-8, expected text") from error

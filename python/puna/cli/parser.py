@@ -22,9 +22,11 @@ class Parser(argparse.ArgumentParser):
         """Those of `flags` that this parser has not: `tool` knows them, so whoever gives one meant it."""
         for flag in flags:
             if flag not in self._option_string_actions:
-                self.add_argument(
-                    flag, action=Refused, nargs="?", dest="refused", help=argparse.SUPPRESS, default=None
-                ).tool = tool
+                action = self.add_argument(
+                    flag, action=Refused, nargs="?", dest="refused", help=argparse.SUPPRESS
+                )
+                assert isinstance(action, Refused)
+                action.tool = tool
 
 
 class Refused(argparse.Action):
@@ -68,6 +70,22 @@ def number(least: float = float("-inf"), most: float = float("inf")) -> Callable
         return value
 
     return parse
+
+
+def override(text: str) -> tuple[str, bool | int | float | str]:
+    """Metadata to set: a key and its value."""
+    key, _, typed = text.partition("=")
+    kind, colon, value = typed.partition(":")
+    read: dict[str, Callable[[str], Any]] = {
+        "int": int, "float": float, "str": str, "bool": {"true": True, "false": False}.__getitem__,
+    }  # fmt: skip
+    try:
+        if not key or not colon:
+            raise KeyError(text)
+        return key, read[kind](value)
+    except (KeyError, ValueError):
+        expected = "KEY=TYPE:VALUE, TYPE one of int float bool str"
+        raise argparse.ArgumentTypeError(f"{text!r}, expected {expected}") from None
 
 
 # What a backslash and a letter mean in texts of the command line (llama.cpp's --escape).

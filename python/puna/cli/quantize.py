@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from puna import quant
 from puna._native import core
 from puna.cli import llamacpp
 from puna.cli.info import size
-from puna.cli.parser import count
+from puna.cli.parser import count, override
 from puna.cli.terminal import Progress
 from puna.errors import ArgumentError
 from puna.gguf import Reader
@@ -89,6 +89,7 @@ def run(given: argparse.Namespace) -> int:
         kv_overrides=dict(given.override_kv),
         progress=progress(reader),
     )
+    Progress.clear()
     if given.dry_run:
         print_steps(steps)
     print_sum(reader, source, target, steps)
@@ -102,10 +103,10 @@ def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
     source, *rest = given.arguments
     target = rest.pop(0) if rest and core.file_type(rest[0]) is None else None
     if not 1 <= len(rest) <= 2:
-        given.refuse(f"{' '.join(given.arguments)!r}, expected IN [OUT] TYPE [THREADS]")
+        wrong(given, f"{' '.join(given.arguments)!r}, expected IN [OUT] TYPE [THREADS]")
     type_ = core.file_type(rest[0])
     if type_ is None:
-        given.refuse(f"TYPE: {rest[0]!r}, expected one of {' '.join(core.file_types())} COPY")
+        wrong(given, f"TYPE: {rest[0]!r}, expected one of {' '.join(core.file_types())} COPY")
     n_threads = parsed(given, count(1, 1024), rest[1]) if len(rest) > 1 else 0
     if target is None:
         suffix = "" if given.keep_split else ".gguf"
@@ -119,7 +120,13 @@ def parsed(given: argparse.Namespace, parse: Callable[[str], Any], text: str) ->
     try:
         return parse(text)
     except argparse.ArgumentTypeError as error:
-        given.refuse(str(error))
+        wrong(given, str(error))
+
+
+def wrong(given: argparse.Namespace, message: str) -> NoReturn:
+    """A wrong command line."""
+    given.refuse(message)
+    raise SystemExit(2)
 
 
 def tensor_type(text: str) -> tuple[str, str]:
@@ -129,22 +136,6 @@ def tensor_type(text: str) -> tuple[str, str]:
     if not equals or not pattern or dtype.upper() not in known:
         raise argparse.ArgumentTypeError(f"{text!r}, expected REGEX=T, T one of {' '.join(known)}")
     return pattern.lower(), dtype.upper()
-
-
-def override(text: str) -> tuple[str, bool | int | float | str]:
-    """A key and its value."""
-    key, _, typed = text.partition("=")
-    kind, colon, value = typed.partition(":")
-    read: dict[str, Callable[[str], Any]] = {
-        "int": int, "float": float, "str": str, "bool": {"true": True, "false": False}.__getitem__,
-    }  # fmt: skip
-    try:
-        if not key or not colon:
-            raise KeyError(text)
-        return key, read[kind](value)
-    except (KeyError, ValueError):
-        expected = "KEY=TYPE:VALUE, TYPE one of int float bool str"
-        raise argparse.ArgumentTypeError(f"{text!r}, expected {expected}") from None
 
 
 def progress(reader: Reader) -> Callable[[str, int, int], object] | None:

@@ -1,0 +1,44 @@
+"""`puna chat`: a conversation with a model."""
+
+import argparse
+from typing import Any
+
+from puna.cli import llamacpp, sampling, text
+from puna.cli.model import add_execution, add_model, add_template, load, path_of
+from puna.cli.talk import HELP, Talk, add_talk, converse
+from puna.gguf import Reader
+
+EPILOG = f"""examples:
+  puna chat                                       with the bundled model
+  puna chat -m model.gguf -sys "Answer in French."
+  puna chat -hf user/repository:Q4_K_M -ngl all   a model of huggingface.co, on the GPU
+  puna chat -m model.gguf -p "Why is the sky blue?" --single-turn
+  puna chat -m base.gguf --chat-template chatml -r "<|im_end|>"
+
+in the conversation:
+{HELP}
+"""
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("chat", help="hold a conversation", description=__doc__, epilog=EPILOG)
+    parser.set_defaults(run=run)
+    add_model(parser)
+    text.add_prompt(parser, "the first message, answered at once")
+    parser.add_argument("-st", "--single-turn", action="store_true", help="leave after one answer")
+    text.add_output(parser)
+    add_template(parser)
+    add_talk(parser)
+    sampling.add_sampling(parser)
+    add_execution(parser)
+    parser.refuse(llamacpp.GENERATING)
+
+
+def run(given: argparse.Namespace) -> int:
+    sampling.unescape(given, "prompt", "system_prompt", "reverse_prompt", "in_prefix", "in_suffix")
+    first, system = text.prompt_of(given), text.system_of(given)
+    metadata = Reader(path_of(given)).metadata
+    last_n = sampling.last_n(given, metadata)
+    options = text.options(given, metadata)
+    with load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n) as llm:
+        return converse(Talk(llm, given, options, system), first, once=given.single_turn)

@@ -1,0 +1,116 @@
+"""What commands that write text have in common: flags of prompts, and answers printed as they come."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from puna.cli import sampling
+from puna.cli.model import read_text
+from puna.cli.parser import count
+from puna.cli.terminal import note
+from puna.errors import ArgumentError
+from puna.gguf import Metadata
+from puna.llama import Llama
+
+
+def add_prompt(parser: argparse.ArgumentParser, words: str) -> None:
+    parser.add_argument("words", nargs="*", metavar="PROMPT", help=words)
+    parser.add_argument("-p", "--prompt", metavar="TEXT", help="the same")
+    parser.add_argument("-f", "--file", metavar="FILE", help="a file with it; - reads standard input")
+    system = parser.add_mutually_exclusive_group()
+    system.add_argument("-sys", "--system-prompt", metavar="TEXT", help="the system prompt of a chat")
+    system.add_argument("-sysf", "--system-prompt-file", metavar="FILE", help="a file with it")
+    add_escape(parser)
+    parser.add_argument(
+        "-r", "--reverse-prompt", action="append", metavar="TEXT", help="stop at this text; may be repeated"
+    )
+
+
+def add_escape(parser: argparse.ArgumentParser) -> None:
+    escape = parser.add_mutually_exclusive_group()
+    escape.add_argument(
+        "-e", "--escape", action="store_true", default=True, help=r"read \n, \t, \" in texts (default)"
+    )
+    escape.add_argument("--no-escape", action="store_false", dest="escape", help="a backslash is a backslash")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-n", "--predict", "--n-predict", type=count(-1), default=-1, metavar="N",
+        help="most tokens; default: -1, until the model or its context ends",
+    )  # fmt: skip
+    parser.add_argument(
+        "-c", "--ctx-size", type=count(0), metavar="N",
+        help="tokens of context; 0: as trained; default: as trained, up to 4096",
+    )  # fmt: skip
+    timings = parser.add_mutually_exclusive_group()
+    timings.add_argument("--show-timings", "--perf", action="store_true", default=True, help="say the speed")
+    timings.add_argument(
+        "--no-show-timings", "--no-perf", action="store_false", dest="show_timings", help="do not"
+    )
+
+
+def prompt_of(given: argparse.Namespace) -> str | None:
+    """The prompt, by whichever flag it came."""
+    named = [("-p", given.prompt), ("-f", given.file), ("words", " ".join(given.words) or None)]
+    found = [(name, value) for name, value in named if value is not None]
+    if len(found) > 1:
+        raise ArgumentError(f"prompts by {' and '.join(name for name, _ in found)}, expected one")
+    if given.file is None:
+        return found[0][1] if found else None
+    text = sys.stdin.read() if given.file == "-" else read_text(given.file)
+    return text.removesuffix("\n")
+
+
+def system_of(given: argparse.Namespace) -> str | None:
+    if given.system_prompt_file:
+        return read_text(given.system_prompt_file).removesuffix("\n")
+    return given.system_prompt or None
+
+
+def options(given: argparse.Namespace, metadata: Metadata) -> dict[str, Any]:
+    """Keywords of a completion."""
+    return sampling.options(given, metadata) | {
+        "max_tokens": None if given.predict == -1 else given.predict,
+        "stop": given.reverse_prompt,
+    }
+
+
+def say(chunks: Any) -> str:
+    """Prints text as it comes; answers the text. Ctrl-C ends the text, and goes on to the caller."""
+    text = ""
+    with closing(chunks):
+        for piece in pieces(chunks):
+            text += piece
+            print(piece, end="", flush=True)
+    return text
+
+
+def pieces(chunks: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+    for chunk in chunks:
+        choice: Mapping[str, Any] = chunk["choices"][0]
+        yield choice["delta"].get("content", "") if "delta" in choice else choice["text"]
+
+
+def note_speed(given: argparse.Namespace, llm: Llama, *, with_load: bool = True) -> None:
+    if not given.show_timings:
+        return
+    t = llm.timings
+    parts = [f"load {llm.load_s * 1000:.0f} ms"] if with_load else []
+    parts.append(f"prompt {t.n_prompt} tokens {rate(t.n_prompt, t.prompt_s)}")
+    parts.append(f"generated {t.n_tokens} tokens {rate(t.n_generated, t.generated_s)}")
+    note(" | ".join([*parts, llm.device]))
+
+
+def rate(n: int, seconds: float) -> str:
+    return f"{n / seconds:.1f} t/s" if n and seconds else "- t/s"
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def with_system(system: str | None, messages: Sequence[dict[str, str]] = ()) -> list[dict[str, str]]:
+    return [*([message("system", system)] if system else []), *messages]

@@ -1,0 +1,68 @@
+"""`puna tokenize`: the tokens of a text."""
+
+import argparse
+import sys
+from typing import Any
+
+from puna.cli import llamacpp
+from puna.cli.model import add_model, path_of, read_text
+from puna.cli.parser import unescaped
+from puna.cli.text import add_escape
+from puna.errors import ArgumentError
+from puna.tokenizer import Tokenizer
+
+EPILOG = """examples:
+  puna tokenize -m model.gguf -p "Hello world"    a line a token: its id and its text
+  puna tokenize -m model.gguf --ids Hello world   [9906, 1917]
+  puna tokenize -m model.gguf --show-count --ids -f book.txt | tail -1
+  echo "<|im_end|>" | puna tokenize -m model.gguf --stdin --no-parse-special
+"""
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "tokenize", help="show the tokens of a text", description=__doc__, epilog=EPILOG
+    )
+    parser.set_defaults(run=run)
+    add_model(parser)
+    parser.add_argument("words", nargs="*", metavar="TEXT", help="the text, if not given by a flag")
+    parser.add_argument("-p", "--prompt", metavar="TEXT", help="the text")
+    parser.add_argument("-f", "--file", metavar="FILE", help="a file with it")
+    parser.add_argument("--stdin", action="store_true", help="read it from standard input")
+    add_escape(parser)
+    parser.add_argument("--ids", action="store_true", help="the ids alone, as a list")
+    parser.add_argument("--no-bos", action="store_true", help="no BOS, even where the model wants one")
+    parser.add_argument(
+        "--no-parse-special", action="store_true", help="read texts of control tokens as plain text"
+    )
+    parser.add_argument("--show-count", action="store_true", help="and the number of tokens")
+    parser.add_argument("--log-disable", action="store_true", help="taken: there is no log")
+    parser.refuse(llamacpp.TOKENIZE, "llama-tokenize")
+
+
+def run(given: argparse.Namespace) -> int:
+    text = text_of(given)
+    tokenizer = Tokenizer(path_of(given))
+    tokens = tokenizer.encode(text, add_bos=not given.no_bos, special=not given.no_parse_special)
+    if given.ids:
+        print(tokens)
+    else:
+        for token in tokens:
+            # Bytes that are no whole character are shown as bytes.
+            shown = tokenizer._core.token_bytes(token, special=True).decode(errors="backslashreplace")
+            print(f"{token:6} -> '{shown}'")
+    if given.show_count:
+        print(f"Total number of tokens: {len(tokens)}")
+    return 0
+
+
+def text_of(given: argparse.Namespace) -> str:
+    """The text, by whichever flag it came. That of the command line has escapes."""
+    typed = given.prompt if given.prompt is not None else " ".join(given.words) or None
+    named = [given.prompt is not None, bool(given.words), given.file is not None, given.stdin]
+    if sum(named) != 1:
+        found = "none" if not any(named) else "several"
+        raise ArgumentError(f"texts by -p, words, -f, --stdin: {found}, expected one")
+    if typed is not None:
+        return unescaped(typed) if given.escape else typed
+    return sys.stdin.read() if given.stdin else read_text(given.file)

@@ -1,0 +1,200 @@
+"""`puna chat`: a conversation by lines, in this process; and Ctrl-C at a terminal, in another."""
+
+import io
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from puna.cli import main
+
+HELLO = "Hello! How can I help you?"
+
+
+@pytest.fixture
+def chat(bundled, monkeypatch, capsys):
+    """Talks with the bundled model, always by its likeliest tokens; answers exit code, text, and notes."""
+
+    def talk(typed, *flags):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        try:
+            code = main(["chat", "--temp", "0", *flags])
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return talk
+
+
+def test_every_line_is_answered(chat):
+    code, out, err = chat("Hello\n\nHello\n")
+    assert (code, out.count("\n")) == (0, 2)
+    assert out.startswith(HELLO)
+    assert "generated 8 tokens" in err
+
+
+def test_the_first_message_comes_from_a_flag_and_one_answer_may_be_all(chat):
+    assert chat("never read\n", "-p", "Hello", "--single-turn")[:2] == (0, HELLO + "\n")
+    assert chat("Hello\nnever read\n", "-st", "--no-show-timings") == (0, HELLO + "\n", "")
+
+
+def test_the_talk_is_kept_saved_and_loaded(chat, tmp_path):
+    path = tmp_path / "talk.json"
+    chat(f"Hello\n/save {path}\n", "-sys", "Be kind.")
+    messages = json.loads(path.read_text())
+    assert [m["role"] for m in messages] == ["system", "user", "assistant"]
+    assert messages[0]["content"] == "Be kind."
+    out = chat(f"/load {path}\n/history\n/exit\nnever read\n")[1]
+    assert out == f"system: Be kind.\nuser: Hello\nassistant: {HELLO}\n"
+
+
+def test_commands_change_the_talk(chat):
+    assert chat("Hello\n/regen\n/history\n")[1] == f"{HELLO}\n{HELLO}\nuser: Hello\nassistant: {HELLO}\n"
+    assert chat("Hello\n/undo\n/history\n")[1] == HELLO + "\n"
+    assert chat("Hello\n/clear\n/history\n", "-sys", "a")[1].endswith("\nsystem: a\n")
+    assert chat("Hello\n/system b\n/history\n")[1].endswith("\nsystem: b\n")
+    assert "/regen" in chat("/help\n")[1]
+
+
+def test_files_and_affixes_become_part_of_a_message(chat, tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    typed = f"/read {tmp_path / 'a.txt'}\nHello\n/history\n"
+    out = chat(typed, "--in-prefix", "<", "--in-suffix", r">\n")[1]
+    assert f"user: {tmp_path / 'a.txt'}:\ntext\n<Hello>\n\n" in out
+
+
+def test_messages_may_have_several_lines(chat):
+    assert "user: a\nb\nassistant" in chat("a\\\nb\n/history\n")[1]
+    assert "user: a\nb\nassistant" in chat('"""a\nb"""\n/history\n')[1]
+    assert "user: a\nb\nassistant" in chat("a\nb/\n/history\n", "--multiline-input")[1]
+
+
+def test_an_answer_stops_at_a_reverse_prompt(chat):
+    assert chat("Hello\n", "-r", "How")[1] == "Hello! \n"
+
+
+def test_a_template_may_be_given(chat, tmp_path):
+    (tmp_path / "t.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    plain = chat("Hello\n", "--chat-template-file", str(tmp_path / "t.jinja"), "-n", "4")
+    assert plain[0] == 0
+    assert plain[1] == chat("Hello\n", "--chat-template", "{{ messages[0].content }}", "-n", "4")[1]
+    assert chat("Hello\n", "--chat-template", "chatml", "-n", "1")[0] == 0
+    code, _, err = chat("Hello\n", "--chat-template", "nonsense")
+    assert code == 1
+    assert "chat_format = 'nonsense', expected" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "flags", "code", "says"),
+    [
+        ("/nonsense\n", [], 1, "/nonsense, expected one of /exit"),
+        ("/regen\n", [], 1, "/regen: no message yet"),
+        ("/read\n", [], 1, "/read: no file, expected /read FILE"),
+        ("/read nothing.txt\n", [], 1, "nothing.txt"),
+        ("", ["-p", "a", "-f", "b"], 1, "prompts by -p and -f, expected one"),
+        ("", ["--lora", "a.gguf"], 2, "--lora is a flag of llama.cpp that Puna has not"),
+        ("", ["--grammar"], 2, "--grammar is a flag of llama.cpp"),
+        ("Hello\n", ["-c", "8"], 1, "8"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(typed, flags, code, says, chat):
+    found, out, err = chat(typed, *flags)
+    assert (found, out) == (code, "")
+    assert err.startswith("puna: error: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_what_save_did_not_write_is_refused(chat, tmp_path):
+    for text in ("[", "{}", '[{"role": "user"}]', '[{"role": "boss", "content": ""}]'):
+        (tmp_path / "t.json").write_text(text)
+        code, _, err = chat(f"/load {tmp_path / 't.json'}\n")
+        assert code == 1
+        assert "expected" in err
+
+
+class Terminal:
+    """A command at a terminal of its own."""
+
+    def __init__(self, *command):
+        import fcntl
+        import pty
+        import termios
+
+        self.ours, theirs = pty.openpty()
+
+        def control():  # Ctrl-C goes to whom the terminal belongs to
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        environment = os.environ | {"TERM": "xterm"}
+        self.process = subprocess.Popen(command, preexec_fn=control, env=environment, **streams)
+        os.close(theirs)
+        self.text = ""
+
+    def wait_for(self, expected, seconds=60):
+        """Reads until `expected` comes; what came after it is read again."""
+        deadline = time.monotonic() + seconds
+        while expected not in self.text:
+            assert time.monotonic() < deadline, (expected, self.text)
+            if select.select([self.ours], [], [], 0.1)[0]:
+                try:
+                    self.text += os.read(self.ours, 65536).decode(errors="replace")
+                except OSError as error:  # the other side is closed
+                    raise AssertionError((expected, self.text)) from error
+        before, _, self.text = self.text.partition(expected)
+        return before
+
+    def type(self, text):
+        os.write(self.ours, text.encode())
+
+    def close(self):
+        os.close(self.ours)
+        return self.process.wait(timeout=60)
+
+
+@pytest.mark.native
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_ctrl_c_stops_the_answer_keeps_the_talk_and_twice_leaves(bundled):
+    terminal = Terminal(sys.executable, "-m", "puna", "chat", "--ignore-eos", "-c", "100000")
+    terminal.wait_for("> ")
+    terminal.type("Hello\n")
+    terminal.wait_for("Hello\r\n")
+    time.sleep(0.3)
+    terminal.type("\x03")
+    terminal.wait_for("> ")
+    terminal.type("/history\n")
+    terminal.wait_for("user: Hello")
+    terminal.wait_for("assistant: ")
+    terminal.wait_for("> ")
+    terminal.type("\x03")
+    terminal.wait_for("Ctrl-C again leaves")
+    terminal.wait_for("> ")
+    terminal.type("\x03")
+    deadline = time.monotonic() + 30
+    while terminal.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert terminal.process.poll() == 130
+    terminal.close()
+
+
+@pytest.mark.native
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_a_mistake_at_a_terminal_does_not_end_the_talk(bundled):
+    terminal = Terminal(sys.executable, "-m", "puna", "chat")
+    terminal.wait_for("loading ")
+    terminal.wait_for("> ")
+    terminal.type("/read nothing.txt\n")
+    terminal.wait_for("\x1b[31mpuna: error:")
+    terminal.wait_for("> ")
+    terminal.type("/exit\n")
+    deadline = time.monotonic() + 30
+    while terminal.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert terminal.process.poll() == 0
+    terminal.close()
