@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use puna_graph::batch::Limits;
 use puna_graph::{
@@ -11,6 +12,7 @@ use puna_graph::{
 };
 
 use crate::activations::{Activations, padded};
+use crate::crew::Crew;
 use crate::experts;
 use crate::isa::Isa;
 use crate::kv::Cache;
@@ -41,6 +43,7 @@ pub struct CpuOptions {
 pub struct Cpu {
     core: Arc<Core>,
     pool: Pool,
+    crew: Crew,
     isa: Isa,
     roles: Vec<Role>,
     n_cells: usize,
@@ -91,6 +94,7 @@ impl Cpu {
         };
         Ok(Cpu {
             core: Arc::new(core),
+            crew: Crew::new(pool.n_workers()),
             pool,
             isa,
             roles,
@@ -272,7 +276,7 @@ impl Executor for Cpu {
                 .get_mut(slot.offset..slot.offset + input.len())
                 .copy_from_slice(input);
         }
-        let n_workers = self.pool.n_workers();
+        let n_workers = self.crew.n();
         let cancel = Arc::clone(&self.cancel);
         // The rows handed in lie in their arena by now, and they are large.
         let batch = Batch {
@@ -287,8 +291,12 @@ impl Executor for Cpu {
         let n = (batch.outputs.len(), batch.n_tokens());
         let run = Run::new(Arc::clone(&self.core), batch, n_workers, cancel);
         let run = Arc::new(run);
-        self.pool.run(&run)?;
+        let start = (self.pool.n_workers() > 1).then(Instant::now);
+        self.pool.run_on(n_workers, &run)?;
         run.outcome()?;
+        if let Some(start) = start {
+            self.crew.ran(n.1, start.elapsed(), run.slept());
+        }
         (self.n_outputs, self.n_tokens) = n;
         Ok(())
     }

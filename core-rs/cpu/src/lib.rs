@@ -15,6 +15,7 @@
 mod activations;
 mod attend;
 mod attention;
+mod crew;
 mod dot;
 mod exec;
 mod experts;

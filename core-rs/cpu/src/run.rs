@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use puna_graph::{Batch, Error, Mask, Op, Operand, Plan, Result, Rope, Rows, Spans, WeightId};
 
@@ -135,6 +136,11 @@ impl Run {
         }
     }
 
+    /// How long workers waited for each other, asleep, all together.
+    pub(crate) fn slept(&self) -> Duration {
+        self.barrier.slept()
+    }
+
     /// What came of it, when the workers are done.
     pub(crate) fn outcome(&self) -> Result<()> {
         if let Some(error) = self.lock_error().take() {
@@ -160,7 +166,7 @@ impl Job for Run {
             run: self,
             core: &self.core,
             worker,
-            n_workers: self.core.locals.len(),
+            n_workers: self.barrier.n_workers(),
             local: &mut local,
             op: 0,
         };
