@@ -1,44 +1,52 @@
-"""Conversations as the text a model was trained on."""
+"""Conversations as the text a model was trained on.
+
+puna.chat.render("chatml", [{"role": "user", "content": "Hello"}])
+puna.chat.render(model.metadata["tokenizer.chat_template"], messages, bos_token="<s>", tools=tools)
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from puna._native import core
-from puna.arguments import short
+from puna.arguments import flag, short
 from puna.errors import ArgumentError, TemplateError
+from puna.formats import FORMATS
 from puna.tokenizer import Tokenizer
 
-# Templates for models whose file has none, by llama-cpp-python's names. `stop` is what ends a turn
-# in vocabularies that do not know it as a token.
-FORMATS: dict[str, tuple[str, list[str]]] = {
-    "chatml": (
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-        ["<|im_end|>"],
-    ),
-    "llama-2": (
-        "{% set system = messages[0].content if messages[0].role == 'system' else none %}"
-        "{% for m in messages if m.role != 'system' %}{% if m.role == 'user' %}{{ bos_token }}[INST] "
-        "{% if loop.first and system %}<<SYS>>\n{{ system }}\n<</SYS>>\n\n{% endif %}{{ m.content }} [/INST]"
-        "{% else %} {{ m.content }} {{ eos_token }}{% endif %}{% endfor %}",
-        [],
-    ),
-    "llama-3": (
-        "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
-        "{{ m.content | trim }}<|eot_id|>{% endfor %}"
-        "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
-        ["<|eot_id|>"],
-    ),
-    "gemma": (
-        "{{ bos_token }}{% for m in messages %}<start_of_turn>"
-        "{{ 'model' if m.role == 'assistant' else 'user' }}\n{{ m.content | trim }}<end_of_turn>\n{% endfor %}"
-        "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
-        ["<end_of_turn>"],
-    ),
-}
-
 ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+def render(
+    template: str,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    add_generation_prompt: bool = True,
+    bos_token: str = "",
+    eos_token: str = "",
+    **variables: Any,
+) -> str:
+    """The text of a conversation by a chat template, as `transformers` renders it.
+
+    `template` is Jinja or the name of a format that `FORMATS` has. Messages go to it as they are: any
+    role, and content of any form that JSON has. `variables` are what templates ask for besides them, such
+    as `tools`, `documents`, `enable_thinking`.
+
+    Errors: `TemplateError` for a template that is broken, refuses the conversation (`raise_exception`),
+    or runs for ever; `ArgumentError` for messages that are none.
+    """
+    if not isinstance(template, str):
+        raise ArgumentError(f"template = {short(template)}, expected a str")
+    known = FORMATS.get(template)
+    compiled = core.ChatTemplate(known.template if known else template, bos=bos_token, eos=eos_token)
+    for index, message in enumerate(listed(messages)):
+        if not isinstance(message, Mapping):
+            raise ArgumentError(f'messages[{index}] = {short(message)}, expected {{"role": …, "content": …}}')
+    return compiled.render(
+        as_json("messages", [dict(message) for message in messages]),
+        add_generation_prompt=flag("add_generation_prompt", add_generation_prompt),
+        extra=as_json("variables", variables),
+    )
 
 
 class ChatFormat:
@@ -50,7 +58,7 @@ class ChatFormat:
             if name not in FORMATS:
                 known = ", ".join(repr(k) for k in FORMATS)
                 raise ArgumentError(f"chat_format = {name!r}, expected None (the model's own), {known}")
-            template, self.stop = FORMATS[name]
+            template, self.stop = FORMATS[name].template, FORMATS[name].stop
         if template is None:
             known = ", ".join(repr(k) for k in FORMATS)
             raise TemplateError(
@@ -69,6 +77,13 @@ class ChatFormat:
         """The tokens of a rendered conversation, with one BOS, whether or not the template wrote it."""
         written = bool(self._bos) and text.startswith(self._bos)
         return self._tokenizer.encode(text, add_bos=not written, special=True)
+
+
+def as_json(name: str, value: object) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"{name}: {error}, expected what JSON has") from error
 
 
 def listed(messages: object) -> list[object]:
