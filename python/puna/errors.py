@@ -28,6 +28,10 @@ class FileError(PunaError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class DownloadError(FileError):
+    """A file that could not be fetched, or did not come as it was promised."""
+
+
 class MissingFileError(FileError, FileNotFoundError):
     """There is no such file."""
 

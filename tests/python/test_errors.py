@@ -15,6 +15,7 @@ BUILT_IN = {
     errors.UnknownArgumentError: TypeError,
     errors.UnsupportedError: ValueError,
     errors.FileError: OSError,
+    errors.DownloadError: OSError,
     errors.MissingFileError: FileNotFoundError,
     errors.FormatError: ValueError,
     errors.ModelError: ValueError,

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 
 import puna
-from puna.cli import bench, chat, devices, embed, info, quantize, run, tokenize
+from puna.cli import bench, chat, devices, embed, info, pull, quantize, run, tokenize
 from puna.cli.parser import Parser
 from puna.cli.terminal import Progress, fail
 
-COMMANDS = (run, chat, embed, tokenize, quantize, info, bench, devices)
+COMMANDS = (run, chat, embed, tokenize, quantize, pull, info, bench, devices)
 
 EPILOG = """examples:
   puna run                                     text from the model that comes with puna
@@ -17,6 +17,7 @@ EPILOG = """examples:
   puna chat -m model.gguf                      a conversation
   puna embed -m bert.gguf -p "a text"          a vector
   puna tokenize -m model.gguf -p "a text"      its tokens
+  puna pull user/repository:Q4_K_M             a model of huggingface.co
   puna quantize f16.gguf q4.gguf Q4_K_M        a smaller file
   puna info -m model.gguf                      what is in a file
   puna bench -m model.gguf -t 4                tokens a second

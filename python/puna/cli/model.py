@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from puna.cli.parser import count, number, override
+from puna.cli.pull import add_hub, pulled
 from puna.cli.terminal import Progress
 from puna.errors import ArgumentError
 from puna.gguf import Reader
@@ -22,6 +23,11 @@ TEMPLATES = {"llama2": "llama-2", "llama3": "llama-3"}
 def add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("-m", "--model", metavar="FILE", help="a GGUF file; default: the bundled tiny model")
+    group.add_argument(
+        "-hf", "-hfr", "--hf-repo", metavar="USER/REPOSITORY[:QUANT]",
+        help="a model of huggingface.co, pulled where it is not there yet (see puna pull)",
+    )  # fmt: skip
+    add_hub(group)
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +91,14 @@ def layers(text: str) -> int:
 
 
 def path_of(given: argparse.Namespace) -> str:
+    """The file of the flags; one of huggingface.co is pulled first."""
+    if given.hf_repo and given.model:
+        raise ArgumentError(f"models by -m {given.model} and -hf {given.hf_repo}, expected one")
+    if given.hf_repo:
+        given.model = pulled(given, given.hf_repo)
+        given.hf_repo = None
+    elif given.hf_file and not given.model:
+        raise ArgumentError(f"-hff {given.hf_file}, expected -hf with it: the repository")
     return given.model or str(bundled())
 
 
