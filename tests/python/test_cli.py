@@ -1,5 +1,6 @@
 """The command `puna`, in this process: what it prints and how it exits."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -102,6 +103,20 @@ def test_bench_leaves_out_what_is_not_asked_for(path, capsys):
     assert json.loads(capsys.readouterr().out)["pp"] is None
 
 
+def test_bench_writes_rows_by_llama_benchs_names(path, capsys):
+    asked = ["bench", "-m", path, "-p", "8,16", "-n", "2", "-r", "2", "-o"]
+    assert main([*asked, "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["n_prompt"], row["n_gen"]) for row in rows] == [(8, 0), (16, 0), (0, 2)]
+    assert rows[0]["avg_ts"] == pytest.approx(sum(rows[0]["samples_ts"]) / 2)
+    assert main([*asked, "jsonl"]) == 0
+    assert [json.loads(line)["n_prompt"] for line in capsys.readouterr().out.splitlines()] == [8, 16, 0]
+    assert main([*asked, "csv"]) == 0
+    table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["n_prompt"] for row in table] == ["8", "16", "0"]
+    assert all(float(row["avg_ts"]) > 0 and int(row["avg_ns"]) > 0 for row in table)
+
+
 def test_devices_begin_with_the_cpu(capsys):
     assert main(["devices", "--json"]) == 0
     cpu = json.loads(capsys.readouterr().out)[0]
@@ -119,6 +134,8 @@ def test_devices_begin_with_the_cpu(capsys):
         (["run", "-n", "few"], 2, "'few', expected a whole number, -1 or more"),
         (["run", "-p", "a", "b"], 1, "prompts by -p and words, expected one"),
         (["sing"], 2, "invalid choice: 'sing'"),
+        (["bench", "-pg", "512,128"], 2, "-pg is a flag of llama-bench that Puna has not"),
+        (["bench", "-p", "1,x"], 2, "'x', expected a whole number, 0 or more"),
         (["bench", "-r", "0"], 2, "'0', expected a whole number, 1 or more"),
     ],
 )
