@@ -91,9 +91,6 @@ class Evaluation:
         """Tokens that the context holds."""
         return self._session.n_ctx
 
-    def n_embd(self) -> int:
-        return self._session.n_embd
-
     @property
     def device(self) -> str:
         """What runs the model."""

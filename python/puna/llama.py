@@ -13,7 +13,7 @@ from puna._native import core
 from puna.arguments import flag
 from puna.completion import Timings
 from puna.embedding import Embeddings, pooling_of
-from puna.errors import ArgumentError
+from puna.errors import ArgumentError, ModelError
 from puna.generation import Generation
 from puna.gguf import type_of
 from puna.options import RANDOM_SEED, Seeds, session_options
@@ -175,6 +175,14 @@ class Llama(Generation, Embeddings):
         before = list(prev_tokens or [])
         text = self._tokenizer.join([*before, *tokens], special=special)
         return text[len(self._tokenizer.join(before, special=special)) :]
+
+    def n_embd(self) -> int:
+        """Width of a token's embedding; known without weights."""
+        key = f"{self._file.value('general.architecture')}.embedding_length"
+        width = self._file.value(key)
+        if not isinstance(width, int):
+            raise ModelError(f"{key} = {arguments.short(width)}, expected a whole number")
+        return width
 
     def set_seed(self, seed: int) -> None:
         """The seed from which the seeds of completions are drawn."""

@@ -169,7 +169,7 @@ def test_it_tells_its_sizes(tiny, exact):
 def test_a_vocabulary_alone_needs_no_weights(tiny):
     with puna.Llama(tiny, vocab_only=True) as llm:
         assert llm.detokenize(llm.tokenize("abc")) == b"abc"
-        assert llm.n_vocab() > 0
+        assert (llm.n_vocab() > 0, llm.n_embd()) == (True, 256)
         for call in (lambda: llm("abc"), lambda: llm.eval([1]), llm.n_ctx, llm.reset):
             with pytest.raises(puna.errors.UnsupportedError, match="expected vocab_only = False"):
                 call()
