@@ -85,7 +85,15 @@ def test_a_template_may_be_given(chat, tmp_path):
     assert chat("Hello\n", "--chat-template", "chatml", "-n", "1")[0] == 0
     code, _, err = chat("Hello\n", "--chat-template", "nonsense")
     assert code == 1
-    assert "chat_format = 'nonsense', expected" in err
+    assert "--chat-template 'nonsense', expected Jinja or one of chatml" in err
+
+
+def test_a_model_without_a_template_needs_one(chat, stories):
+    for flags in (["-m", str(stories)], ["-m", str(stories), "-p", "Hello"]):
+        code, _, err = chat("Hello\n", *flags)
+        assert code == 1
+        assert "stories260K.gguf has no chat template, expected --chat-template" in err
+    assert chat("Hello\n", "-m", str(stories), "--chat-template", "vicuna", "-n", "2")[0] == 0
 
 
 @pytest.mark.parametrize(

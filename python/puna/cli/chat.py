@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from puna.cli import llamacpp, sampling, text
-from puna.cli.model import add_execution, add_model, add_template, load, path_of
+from puna.cli.model import add_execution, add_model, add_template, load, path_of, require_template
 from puna.cli.talk import HELP, Talk, add_talk, converse
 from puna.gguf import Reader
 
@@ -41,4 +41,5 @@ def run(given: argparse.Namespace) -> int:
     last_n = sampling.last_n(given, metadata)
     options = text.options(given, metadata)
     with load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n) as llm:
+        require_template(given, llm)
         return converse(Talk(llm, given, options, system), first, once=given.single_turn)

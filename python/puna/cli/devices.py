@@ -7,9 +7,14 @@ from typing import Any
 
 import puna
 
+EPILOG = """examples:
+  puna devices          a line each: the CPU with its instruction sets, the GPUs
+  puna devices --json   the same as a JSON list
+"""
+
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("devices", help="list CPU and GPUs", description=__doc__)
+    parser = commands.add_parser("devices", help="list CPU and GPUs", description=__doc__, epilog=EPILOG)
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 

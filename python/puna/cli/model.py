@@ -8,6 +8,7 @@ from puna.cli.parser import count, number, override
 from puna.cli.pull import add_hub, pulled
 from puna.cli.terminal import Progress
 from puna.errors import ArgumentError
+from puna.formats import FORMATS
 from puna.gguf import Reader
 from puna.llama import Llama
 from puna.options import KV_TYPES
@@ -76,7 +77,7 @@ def add_template(parser: argparse.ArgumentParser) -> None:
     template.add_argument(
         "--chat-template",
         metavar="NAME",
-        help="chatml, llama2, llama3, gemma, or Jinja; default: the model's",
+        help="a known one (chatml, llama2, llama3, gemma, vicuna, ...) or Jinja; default: the model's",
     )
     template.add_argument("--chat-template-file", metavar="FILE", help="a file with the template, Jinja")
 
@@ -131,8 +132,25 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
 
 def chat_format(given: argparse.Namespace) -> str | None:
     """The name of a template; `None` for the model's, or one given in full."""
-    name = getattr(given, "chat_template", None)
-    return None if name is None or is_jinja(name) else TEMPLATES.get(name, name)
+    given_name = getattr(given, "chat_template", None)
+    if given_name is None or is_jinja(given_name):
+        return None
+    name: str = TEMPLATES.get(given_name, given_name)
+    if name not in FORMATS:
+        raise ArgumentError(f"--chat-template {given_name!r}, expected Jinja or one of {', '.join(FORMATS)}")
+    return name
+
+
+def has_template(given: argparse.Namespace, llm: Llama) -> bool:
+    """Whether there is a chat template: the model's, or one of the flags."""
+    named = given.chat_template or given.chat_template_file
+    return bool(named) or "tokenizer.chat_template" in llm.metadata
+
+
+def require_template(given: argparse.Namespace, llm: Llama) -> None:
+    if not has_template(given, llm):
+        expected = f"--chat-template with Jinja or one of {', '.join(FORMATS)}"
+        raise ArgumentError(f"{llm.model_path} has no chat template, expected {expected}")
 
 
 def template_override(given: argparse.Namespace) -> dict[str, str]:

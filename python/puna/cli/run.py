@@ -6,7 +6,15 @@ from typing import Any
 
 from puna.arguments import short
 from puna.cli import llamacpp, sampling, text
-from puna.cli.model import add_execution, add_model, add_template, load, path_of
+from puna.cli.model import (
+    add_execution,
+    add_model,
+    add_template,
+    has_template,
+    load,
+    path_of,
+    require_template,
+)
 from puna.cli.talk import Talk, add_talk, converse
 from puna.errors import ArgumentError
 from puna.gguf import Reader
@@ -60,11 +68,14 @@ def run(given: argparse.Namespace) -> int:
     with load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n) as llm:
         chats = given.conversation
         if chats is None:
-            has_template = "tokenizer.chat_template" in llm.metadata
-            chats = has_template or bool(given.chat_template or given.chat_template_file)
+            chats = has_template(given, llm)
+        elif chats:
+            require_template(given, llm)
         if not chats:
             if system:
-                raise ArgumentError(f"-sys {short(system)}: expected a model with a chat template")
+                raise ArgumentError(
+                    f"-sys {short(system)}: expected a model with a chat template, or --chat-template"
+                )
             echo = {"stream": True, "echo": given.echo}
             text.say(llm.create_completion(prompt or BEGINNING, **echo, **options))
         elif prompt is None and given.model and sys.stdin.isatty() and sys.stdout.isatty():
