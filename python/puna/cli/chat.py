@@ -21,7 +21,13 @@ in the conversation:
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("chat", help="hold a conversation", description=__doc__, epilog=EPILOG)
+    parser = commands.add_parser(
+        "chat",
+        help="hold a conversation",
+        usage="puna chat [FLAG ...] [PROMPT ...]",
+        description=__doc__,
+        epilog=EPILOG,
+    )
     parser.set_defaults(run=run)
     add_model(parser)
     text.add_prompt(parser, "the first message, answered at once")

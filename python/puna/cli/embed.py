@@ -25,7 +25,13 @@ Vector = Sequence[float]
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("embed", help="turn texts into vectors", description=__doc__, epilog=EPILOG)
+    parser = commands.add_parser(
+        "embed",
+        help="turn texts into vectors",
+        usage="puna embed [FLAG ...] [TEXT ...]",
+        description=__doc__,
+        epilog=EPILOG,
+    )
     parser.set_defaults(run=run)
     add_model(parser)
     parser.add_argument("words", nargs="*", metavar="TEXT", help="the texts, if not given by a flag")

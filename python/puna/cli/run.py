@@ -33,7 +33,13 @@ BEGINNING = "Once upon a time"
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("run", help="generate text", description=__doc__, epilog=EPILOG)
+    parser = commands.add_parser(
+        "run",
+        help="generate text",
+        usage="puna run [FLAG ...] [PROMPT ...]",
+        description=__doc__,
+        epilog=EPILOG,
+    )
     parser.set_defaults(run=run)
     add_model(parser)
     text.add_prompt(parser, "the prompt, if not given by -p or -f")

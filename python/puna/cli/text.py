@@ -56,6 +56,8 @@ def prompt_of(given: argparse.Namespace) -> str | None:
     """The prompt, by whichever flag it came."""
     named = [("-p", given.prompt), ("-f", given.file), ("words", " ".join(given.words) or None)]
     found = [(name, value) for name, value in named if value is not None]
+    if given.words and given.words[0].endswith(".gguf") and not given.model:
+        raise ArgumentError(f"{given.words[0]}, expected a prompt: a model comes by -m {given.words[0]}")
     if len(found) > 1:
         raise ArgumentError(f"prompts by {' and '.join(name for name, _ in found)}, expected one")
     if given.file is None:
