@@ -49,6 +49,7 @@ lint: build/venv.stamp
 	PYO3_BUILD_EXTENSION_MODULE=1 $(RUST) cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy --no-error-summary
 
 ## fmt: let the formatters rewrite
 fmt: build/venv.stamp

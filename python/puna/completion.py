@@ -76,7 +76,8 @@ class Completion:
         if event.error is not None:
             raise event.error
         if event.of_prompt:
-            return self._take_prompt(event)
+            self._take_prompt(event)
+            return None
         self._clock(event)
         offset = len(self.prompt_text) + len(self.text)
         self.text += event.text

@@ -146,7 +146,8 @@ def pooled(rows: Sequence[core.Array], kind: int) -> list[list[float]]:
     if kind == MEAN and HAS_NUMPY:
         import numpy
 
-        return [numpy.mean([numpy.asarray(row) for row in rows], axis=0, dtype=numpy.float64).tolist()]
+        mean: Any = numpy.mean([numpy.asarray(row) for row in rows], axis=0, dtype=numpy.float64)
+        return [mean.tolist()]
     if kind == MEAN:
         columns = zip(*(row.tolist() for row in rows))
         return [[math.fsum(column) / len(rows) for column in columns]]

@@ -66,7 +66,7 @@ class Evaluation:
     @property
     def eval_logits(self) -> list[list[float]]:
         """The rows of `scores` as lists."""
-        return [row.tolist() for row in self._all_rows()] if self._rows else []
+        return self._all_rows().tolist() if self._rows else []
 
     @property
     def scores(self) -> Any:
@@ -162,8 +162,8 @@ class Evaluation:
                 "embedding = True: this model was opened to embed, expected embedding = False"
             )
 
-    def _row(self, index: int | None) -> core.Array:
-        """The logits of one token of the context, by default the last."""
+    def _row(self, index: int | None) -> Any:
+        """The logits of one token of the context, by default the last: a `puna.Array` `[n_vocab]`."""
         rows = self._all_rows()
         if index is None:
             return rows[-1]

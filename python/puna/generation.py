@@ -7,7 +7,7 @@ from puna import arguments, hooks
 from puna._native import core
 from puna.chat import ChatFormat
 from puna.completion import ChatCompletion, Completion, Timings
-from puna.errors import ModelError, UnsupportedError
+from puna.errors import ArgumentError, ModelError, UnsupportedError
 from puna.infill import Infill
 from puna.options import Seeds
 from puna.request import ChatOptions, ChatRequest, CompletionOptions, CompletionRequest, Request
@@ -123,7 +123,7 @@ class Generation(States):
                     break
             if given is None:
                 return
-            events.close()  # type: ignore[attr-defined]
+            events.close()
             prompt += arguments.token_list("tokens", given)
 
     def sample(
@@ -156,10 +156,10 @@ class Generation(States):
             text = self._tokenizer.decode(tokens)
         else:
             short = arguments.short(prompt)
-            raise arguments.ArgumentError(f"prompt = {short}, expected a str or a list of token ids")
+            raise ArgumentError(f"prompt = {short}, expected a str or a list of token ids")
         if request.echo and request.logprobs is not None and not self._session.logits_all:
             expected = "True: echo = True wants the logprobs of the prompt too"
-            raise arguments.ArgumentError(f"logits_all = False, expected {expected}")
+            raise ArgumentError(f"logits_all = False, expected {expected}")
         if request.suffix is not None:
             tokens = self._infill(prompt, request.suffix)
         if not tokens and self._tokenizer.bos is not None:
@@ -170,7 +170,7 @@ class Generation(States):
 
     def _infill(self, prompt: str | Sequence[int], suffix: str) -> list[int]:
         if not isinstance(suffix, str):
-            raise arguments.ArgumentError(f"suffix = {arguments.short(suffix)}, expected a str or None")
+            raise ArgumentError(f"suffix = {arguments.short(suffix)}, expected a str or None")
         infill = Infill.of(self._file, self._tokenizer)
         before = self._tokenizer.encode(prompt, add_bos=False) if isinstance(prompt, str) else [*prompt]
         return infill.prompt(self._tokenizer, before, suffix, self.spm_infill)

@@ -188,3 +188,76 @@ def test_closing_stops_what_another_thread_does(tiny):
     thread.join(timeout=20)
     assert not thread.is_alive()
     assert len(failures) == 1
+
+
+def test_an_awaited_stream_that_is_closed_is_gone(tiny):
+    async def run() -> bool:
+        with await puna.Llama.aload(tiny, n_ctx=256) as llm:
+            stream = await llm.acreate_completion("ab", max_tokens=None, stream=True, ignore_eos=True)
+            await anext(stream)
+            await stream.aclose()
+            return llm._session.is_idle
+
+    assert asyncio.run(run())
+
+
+def test_a_cancelled_reader_ends_its_stream_alone(tiny):
+    async def run() -> tuple[bool, str]:
+        with await puna.Llama.aload(tiny, n_ctx=512, n_seq_max=2) as llm:
+
+            async def read() -> None:
+                async for _ in await llm.acreate_completion(
+                    "ab", max_tokens=None, stream=True, ignore_eos=True
+                ):
+                    pass
+
+            task = asyncio.ensure_future(read())
+            other = asyncio.ensure_future(llm.acreate_completion("cd", max_tokens=8, temperature=0))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            found = text(await other)
+            return llm._session.is_idle, found
+
+    with puna.Llama(tiny, n_ctx=512) as llm:
+        alone = text(llm("cd", max_tokens=8, temperature=0))
+    assert asyncio.run(run()) == (True, alone)
+
+
+def test_a_cancelled_evaluation_leaves_a_model_that_works(tiny):
+    async def run() -> int:
+        with await puna.Llama.aload(tiny, n_ctx=256, n_batch=16) as llm:
+            task = asyncio.ensure_future(llm.aeval([5] * 200))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            llm.reset()
+            await llm.aeval([5, 6])
+            return llm.n_tokens
+
+    assert asyncio.run(run()) == 2
+
+
+def test_loading_can_be_stopped_by_its_progress(tiny):
+    heard: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> bool:
+        heard.append((done, total))
+        return len(heard) < 3
+
+    with pytest.raises(puna.errors.Cancelled):
+        asyncio.run(puna.Llama.aload(tiny, progress=progress))
+    assert len(heard) == 3
+
+
+def test_a_time_limit_stops_a_completion(tiny):
+    async def run() -> bool:
+        with await puna.Llama.aload(tiny, n_ctx=4096) as llm:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await llm.acreate_completion("ab", max_tokens=None, ignore_eos=True)
+            return llm._session.is_idle
+
+    assert asyncio.run(run())
