@@ -8,6 +8,9 @@ use puna_graph::batch::MAX_SEQUENCES;
 
 use crate::error::{Error, Result};
 
+/// Cells that executors look at together: what of them belongs to others is work for nothing.
+const BLOCK: usize = 64;
+
 pub struct Cache {
     cells: Vec<Cell>,
 }
@@ -33,29 +36,79 @@ impl Cache {
         &self.cells[..end.map_or(0, |i| i + 1)]
     }
 
-    /// Takes the lowest free cells for tokens given as `(position, sequence)`.
+    /// Takes free cells for tokens given as `(position, sequence)`: the one behind the sequence's
+    /// last, or the first of a free block of [`BLOCK`], so that sequences that grow side by side do
+    /// not share blocks; any when there is no such block.
     ///
     /// # Errors
     /// [`Error::CacheFull`]; then nothing is taken.
     pub fn take(&mut self, tokens: &[(i32, u32)]) -> Result<Vec<u32>> {
-        let free: Vec<u32> = (0..self.cells.len() as u32)
-            .filter(|&c| self.cells[c as usize].seqs == 0)
-            .take(tokens.len())
-            .collect();
-        if free.len() < tokens.len() {
+        let n_free = self.n_free();
+        if n_free < tokens.len() {
             return Err(Error::CacheFull {
                 wanted: tokens.len(),
-                free: self.n_free(),
+                free: n_free,
                 n_ctx: self.cells.len(),
             });
         }
-        for (&cell, &(pos, seq)) in free.iter().zip(tokens) {
-            self.cells[cell as usize] = Cell {
+        let mut ends = self.ends();
+        // Where the search for a free block and for a free cell goes on: nothing is freed meanwhile.
+        let (mut block, mut lowest) = (0, 0);
+        let mut taken = Vec::with_capacity(tokens.len());
+        for &(pos, seq) in tokens {
+            let end = ends[seq as usize];
+            let cell = match end % BLOCK != 0 && self.is_free(end) {
+                true => end,
+                false => self
+                    .free_block(&mut block)
+                    .unwrap_or_else(|| self.free_cell(&mut lowest)),
+            };
+            self.cells[cell] = Cell {
                 pos,
                 seqs: 1 << seq,
             };
+            ends[seq as usize] = cell + 1;
+            taken.push(cell as u32);
         }
-        Ok(free)
+        Ok(taken)
+    }
+
+    /// For each sequence the cell behind that of its last position; 0 when it has none.
+    fn ends(&self) -> [usize; MAX_SEQUENCES] {
+        let mut last = [(i32::MIN, 0); MAX_SEQUENCES];
+        for (c, cell) in self.cells.iter().enumerate() {
+            let mut seqs = cell.seqs;
+            while seqs != 0 {
+                let last = &mut last[seqs.trailing_zeros() as usize];
+                *last = (*last).max((cell.pos, c + 1));
+                seqs &= seqs - 1;
+            }
+        }
+        last.map(|(_, end)| end)
+    }
+
+    fn is_free(&self, cell: usize) -> bool {
+        self.cells.get(cell).is_some_and(|c| c.seqs == 0)
+    }
+
+    /// The first cell of the next block that no sequence has a cell of.
+    fn free_block(&self, from: &mut usize) -> Option<usize> {
+        while *from < self.cells.len() {
+            let first = *from;
+            *from += BLOCK;
+            let block = &self.cells[first..self.cells.len().min(first + BLOCK)];
+            if block.iter().all(|c| c.seqs == 0) {
+                return Some(first);
+            }
+        }
+        None
+    }
+
+    /// The next free cell; there is one.
+    fn free_cell(&self, from: &mut usize) -> usize {
+        let free = self.cells[*from..].iter().position(|c| c.seqs == 0);
+        *from += free.expect("counted before");
+        *from
     }
 
     /// Gives cells back that [`Cache::take`] took for a run that failed.
@@ -158,6 +211,25 @@ mod tests {
         assert_eq!((cache.n_free(), cache.end(5), cache.end(0)), (2, 2, 0));
         cache.remove(5, 1, i32::MAX);
         assert_eq!((cache.n_free(), cache.end(5)), (3, 1));
+    }
+
+    #[test]
+    fn sequences_that_grow_side_by_side_have_blocks_of_their_own() {
+        let mut cache = Cache::new(4 * BLOCK);
+        let prompt: Vec<_> = (0..100).map(|pos| (pos, 0)).collect();
+        let expected: Vec<u32> = (0..100).collect();
+        assert_eq!(cache.take(&prompt).expect("room"), expected);
+        let step = |pos| [(100 + pos, 0), (pos, 1), (pos, 2)];
+        assert_eq!(cache.take(&step(0)).expect("room"), [100, 128, 192]);
+        assert_eq!(cache.take(&step(1)).expect("room"), [101, 129, 193]);
+        // No block is left for one more: it goes into the gaps.
+        assert_eq!(cache.take(&[(0, 3), (1, 3)]).expect("room"), [102, 103]);
+        assert_eq!(cache.take(&step(2)).expect("room"), [104, 130, 194]);
+        let rest = cache.n_free() as i32;
+        let all: Vec<_> = (3..3 + rest).map(|pos| (pos, 2)).collect();
+        let mut taken = cache.take(&all).expect("room");
+        taken.dedup();
+        assert_eq!((taken.len() as i32, cache.n_free()), (rest, 0));
     }
 
     #[test]
