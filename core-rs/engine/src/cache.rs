@@ -57,7 +57,7 @@ impl Cache {
         let mut taken = Vec::with_capacity(tokens.len());
         for &(pos, seq) in tokens {
             let end = ends[seq as usize];
-            let cell = match end % BLOCK != 0 && self.is_free(end) {
+            let cell = match !end.is_multiple_of(BLOCK) && self.is_free(end) {
                 true => end,
                 false => self
                     .free_block(&mut block)
