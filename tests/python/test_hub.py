@@ -1,5 +1,6 @@
 """`puna pull` and `puna.hub`, against a server in this process that speaks the hub's HTTP."""
 
+import functools
 import hashlib
 import json
 import os
@@ -34,6 +35,8 @@ class Hub:
         self.cut = None
         self.forged = {}  # files that are not what the hub says of them
         self.status = 200
+        self.stalls = False  # before it ends an answer
+        self.closed = threading.Event()
         self.hub = serve(self, Api)
         self.store = serve(self, Store)
         self.url = f"http://127.0.0.1:{self.hub.server_port}"
@@ -43,6 +46,7 @@ class Hub:
         return {"size": len(data), "sha": hashlib.sha256(data).hexdigest()}
 
     def close(self):
+        self.closed.set()
         for server in (self.hub, self.store):
             server.shutdown()
             server.server_close()
@@ -105,6 +109,8 @@ class Store(Api):
             self.wfile.write(rest[: hub.cut])
             hub.cut = 0
             self.wfile.flush()
+            if hub.stalls:
+                hub.closed.wait(60)
             self.connection.close()
             return
         self.wfile.write(rest)
@@ -240,18 +246,22 @@ def test_an_interrupted_pull_goes_on(hub, pull, monkeypatch):
     assert incomplete(hub) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_a_pull_that_was_killed_goes_on(hub, pull):
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize(("sent", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+def test_a_pull_that_was_killed_goes_on(hub, pull, sent, code):
     size = 40_000_000
     hub.files["m-Q4_K_M.gguf"] = bytes(size)
+    hub.cut, hub.stalls = size // 2, True
     command = [sys.executable, "-m", "puna", "pull", REPO]
-    hub.cut = size // 2
-    process = subprocess.Popen(command, env=hub.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    default = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, env=hub.environment, preexec_fn=default, **pipes)
     deadline = time.monotonic() + 60
     while not any(p.stat().st_size for p in incomplete(hub)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.kill()
-    process.communicate()
+    process.send_signal(getattr(signal, sent))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (code, b"", b"")
     assert blobs(hub) == []
     (part,) = incomplete(hub)
     assert 0 < part.stat().st_size < size
