@@ -1,9 +1,11 @@
 """Evaluation by hand: tokens in, logits out; what `Llama` has besides completions."""
 
+import array
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
+from puna import hooks
 from puna._native import core
 from puna.arguments import integer, token_list
 from puna.errors import ContextError, DeviceError, UnsupportedError
@@ -64,6 +66,11 @@ class Evaluation:
         return self._session.tokens()
 
     @property
+    def input_ids(self) -> Any:
+        """The same as an array, i32 `[n_tokens]`: numpy's where numpy is installed."""
+        return hooks.shared(array.array("i", self.eval_tokens).tobytes(), "i")
+
+    @property
     def eval_logits(self) -> list[list[float]]:
         """The rows of `scores` as lists."""
         return self._all_rows().tolist() if self._rows else []
@@ -80,6 +87,16 @@ class Evaluation:
         except ModuleNotFoundError:  # in a browser tab it is optional
             return rows
         return numpy.asarray(rows)
+
+    @staticmethod
+    def logits_to_logprobs(logits: Any, axis: int = -1) -> Any:
+        """Log-probabilities, f32, of logits of any shape: the logarithm of softmax along `axis`. Needs numpy."""
+        import numpy
+
+        values = numpy.asarray(logits, dtype=numpy.single)
+        most = numpy.max(values, axis=axis, keepdims=True)
+        below = values - numpy.where(numpy.isfinite(most), most, 0)
+        return below - numpy.log(numpy.sum(numpy.exp(below), axis=axis, keepdims=True))
 
     def reset(self) -> None:
         """Empties the context."""

@@ -95,6 +95,8 @@ class Llama(Generation, Embeddings):
         self.chat_handler = handler(chat_handler)
         self.spm_infill = flag("spm_infill", spm_infill)
         self.verbose = flag("verbose", verbose)
+        self.n_batch, self.last_n_tokens_size = options["n_batch"], last_n_tokens_size
+        self.n_threads = n_threads
         self._seeds = Seeds(seed)
         self._last_n = arguments.integer("last_n_tokens_size", last_n_tokens_size, -1)
         overrides = [(key, value, type_of(key, value)) for key, value in (kv_overrides or {}).items()]

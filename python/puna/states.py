@@ -185,6 +185,11 @@ class States(Evaluation):
             raise ArgumentError(f"cache = {short(cache)}, expected LlamaRAMCache, LlamaDiskCache or None")
         self.cache = cache
 
+    @staticmethod
+    def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+        """How many tokens two texts begin with in common."""
+        return common(a, b)
+
     def _state_of(self, seq: int) -> LlamaState:
         session = self._session
         data = session.save(seq)

@@ -189,3 +189,26 @@ def test_a_closed_model_says_so(tiny):
         with pytest.raises(puna.errors.ClosedError):
             call()
     assert llm.tokenize("a")  # the vocabulary is not freed
+
+
+def test_tokens_in_the_context_come_as_an_array(exact):
+    exact.eval(TOKENS)
+    view = memoryview(exact.input_ids)
+    assert (view.format, view.tolist()) == ("i", TOKENS)
+
+
+def test_logits_become_log_probabilities():
+    numpy = pytest.importorskip("numpy")
+    logits = numpy.array([[1.0, 2.0, 3.0], [0.0, -numpy.inf, 1e4]], numpy.float32)
+    found = puna.Llama.logits_to_logprobs(logits)
+    assert found.dtype == numpy.float32
+    assert numpy.exp(found).sum(axis=-1) == pytest.approx([1, 1])
+    assert found[0] == pytest.approx(numpy.log(numpy.exp(logits[0]) / numpy.exp(logits[0]).sum()))
+    assert found[1].tolist() == [-1e4, -numpy.inf, 0]
+    columns = puna.Llama.logits_to_logprobs(logits, axis=0)
+    assert numpy.exp(columns).sum(axis=0) == pytest.approx([1, 1, 1])
+
+
+def test_beginnings_are_compared():
+    assert puna.Llama.longest_token_prefix([1, 2, 3], [1, 2, 4]) == 2
+    assert puna.Llama.longest_token_prefix([], [1]) == 0

@@ -35,3 +35,20 @@ def test_loading_again_and_again_takes_no_more(tiny, by_close):
         load()
     gc.collect()
     assert resident_mb() - before < MOST_MB
+
+
+@pytest.mark.native
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_closing_gives_back_what_a_session_took(tiny):
+    """A cache of 100 MB and more, every page of it touched by evaluating into it."""
+    before = resident_mb()
+    session = puna.Session(tiny, n_ctx=40_000, n_batch=4000, type_k="f32", type_v="f32")
+    session.eval([5] * 1000)
+    session.save()
+    held = session.n_bytes / 1e6
+    during = resident_mb()
+    session.close()
+    gc.collect()
+    given_back = during - resident_mb()
+    assert held > 100
+    assert given_back > 0.8 * (during - before)
