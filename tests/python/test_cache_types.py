@@ -1,9 +1,10 @@
 """Types of the K/V cache: what each keeps of the logits, and what is refused."""
 
-import numpy as np
 import pytest
 
 import puna
+
+np = pytest.importorskip("numpy", reason="numpy is not installed")
 
 TEXT = b"Once upon a time there was a little girl who lived near the sea. She liked to walk on the sand"
 
@@ -12,7 +13,7 @@ TEXT = b"Once upon a time there was a little girl who lived near the sea. She li
 TOLERANCES = {"f32": 1e-6, "f16": 0.02, "bf16": 0.02, "q8_0": 0.025, "q4_0": 0.12}
 
 
-def logits(path, kind) -> np.ndarray:
+def logits(path, kind):
     with puna.Llama(path, n_ctx=128, logits_all=True, type_k=kind, type_v=kind) as llm:
         tokens = llm.tokenize(TEXT, add_bos=False)
         llm.eval(tokens)
