@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -137,6 +138,9 @@ def test_devices_begin_with_the_cpu(capsys):
         (["sing"], 2, "invalid choice: 'sing'"),
         (["bench", "-pg", "512,128"], 2, "-pg is a flag of llama-bench that Puna has not"),
         (["bench", "-p", "1,x"], 2, "'x', expected a whole number, 0 or more"),
+        (["tokenize", "a\udcff"], 1, "surrogate"),
+        (["run", "a\udcff"], 1, "surrogate"),
+        (["run", "-c", "3000000000"], 2, "'3000000000', expected a whole number, 0 to 2147483647"),
         (["bench", "-r", "0"], 2, "'0', expected a whole number, 1 or more"),
     ],
 )
@@ -180,3 +184,11 @@ def test_a_closed_pipe_is_no_error(path):
     assert process.wait(timeout=60) == 0
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+@pytest.mark.native
+def test_letters_that_the_terminal_has_not_are_no_error(path):
+    command = [sys.executable, "-m", "puna", "run", "-m", path, "-n", "1", "-no-cnv", "日本"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"??")

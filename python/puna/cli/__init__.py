@@ -1,5 +1,6 @@
 """The command `puna`. A subcommand is a module with `add`, which describes it, and `run`."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,9 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; answers the exit code: 0, 1 for an error, 2 for a wrong command line."""
     top = parser()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")  # a letter that the terminal has not is no error
     given = top.parse_args(arguments)
     if given.command is None:
         top.print_help()
@@ -52,5 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         Progress.clear()
         return 130
+    except UnicodeError as error:  # from the command line or standard input; files are read with their names
+        return fail(f"a text that is no UTF-8: {error}")
     except (puna.PunaError, OSError) as error:
         return fail(str(error))

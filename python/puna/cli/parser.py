@@ -47,7 +47,7 @@ def count(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
         except ValueError:
             value = least - 1
         if not least <= value <= most:
-            upper = "or more" if most == 2**31 - 1 else f"to {most}"
+            upper = "or more" if most == 2**31 - 1 and value < least else f"to {most}"
             raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {least} {upper}")
         return value
 
