@@ -7,7 +7,7 @@ value that asks for nothing; any other name is answered with the one that may ha
 import difflib
 from collections.abc import Collection, Mapping
 
-from puna.errors import ArgumentError, UnknownArgumentError, UnsupportedError
+from puna.errors import ArgumentError, TokenError, UnknownArgumentError, UnsupportedError
 
 # Arguments of `llama_cpp.Llama` that Puna does not have, each with the values that ask for nothing.
 LLAMA: dict[str, tuple[object, ...]] = {
@@ -91,7 +91,7 @@ def integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> int:
     """`value` as a whole number of a range."""
     number = value.__index__() if hasattr(value, "__index__") and not isinstance(value, bool) else None
     if number is None or not least <= number <= most:
-        upper = f"{most}" if most < 2**31 - 1 else "…"
+        upper = "…" if most == 2**31 - 1 else f"{most}"
         raise ArgumentError(f"{name} = {short(value)}, expected a whole number, {least} to {upper}")
     return int(number)
 
@@ -118,7 +118,28 @@ def token_list(name: str, value: object) -> list[int]:
     for token in found:
         if not hasattr(token, "__index__") or isinstance(token, bool):
             raise ArgumentError(f"{name}: {short(token)}, expected a token id, a whole number")
+        if not -(2**63) <= token < 2**63:  # of others the core knows how many there are
+            raise TokenError(f"token id {short(token)}, expected one of the vocabulary")
     return [int(token) for token in found]
+
+
+def utf8(name: str, value: object) -> bytes:
+    """A text as bytes; bytes are taken as they are."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if not isinstance(value, str):
+        raise ArgumentError(f"{name} = {short(value)}, expected a str or bytes")
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f"{name} = {short(value)}, expected text without lone surrogates") from error
+
+
+def mapping(name: str, value: object) -> dict[str, object]:
+    """A dict, or `None` for an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise ArgumentError(f"{name} = {short(value)}, expected a dict or None")
+    return dict(value or {})
 
 
 def texts(name: str, value: object) -> list[str]:

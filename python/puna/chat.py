@@ -70,7 +70,7 @@ class ChatFormat:
 
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
         """The text of a conversation, ending where the assistant's answer begins."""
-        rendered = json.dumps([checked(i, m) for i, m in enumerate(listed(messages))])
+        rendered = as_json("messages", [checked(i, m) for i, m in enumerate(listed(messages))])
         return self._template.render(rendered, add_generation_prompt=add_generation_prompt)
 
     def encode(self, text: str) -> list[int]:
@@ -81,7 +81,8 @@ class ChatFormat:
 
 def as_json(name: str, value: object) -> str:
     try:
-        return json.dumps(value, allow_nan=False)
+        # Lone surrogates are no text: an error here, and not of the reader.
+        return json.dumps(value, allow_nan=False, ensure_ascii=False).encode().decode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(f"{name}: {error}, expected what JSON has") from error
 

@@ -114,7 +114,13 @@ class Embeddings(Evaluation):
                 for i, token in enumerate(tokens)
             ]
         )
-        rows = self._finished(hidden=self._pooling != RANK)
+        try:
+            rows = self._finished(hidden=self._pooling != RANK)
+        except UnsupportedError as error:
+            if self._pooling != RANK:
+                raise
+            expected = "expected another pooling: this model has no head that ranks"
+            raise UnsupportedError(f"pooling_type = {RANK} (rank), {expected}") from error
         for seq in range(len(group)):
             session.remove(seq, 0, 2**31)
         start = 0

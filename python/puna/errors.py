@@ -70,3 +70,11 @@ class Cancelled(PunaError, RuntimeError):
 
 class ClosedError(PunaError, ValueError):
     """The model was closed."""
+
+
+def refused(error: OSError) -> FileError:
+    """What the operating system refused Python, as an exception of Puna."""
+    kind = MissingFileError if isinstance(error, FileNotFoundError) else FileError
+    found = kind(f"{error.filename}: {error.strerror}")
+    found.errno, found.filename = error.errno, error.filename
+    return found

@@ -99,7 +99,8 @@ class Llama(Generation, Embeddings):
         self.n_threads = n_threads
         self._seeds = Seeds(seed)
         self._last_n = arguments.integer("last_n_tokens_size", last_n_tokens_size, -1)
-        overrides = [(key, value, type_of(key, value)) for key, value in (kv_overrides or {}).items()]
+        replaced = arguments.mapping("kv_overrides", kv_overrides)
+        overrides = [(key, value, type_of(key, value)) for key, value in replaced.items()]
         model = core.Model(model_path, mmap=flag("use_mmap", use_mmap), overrides=overrides)
         self._file = model.file
         self._tokenizer = Tokenizer(model.tokenizer)

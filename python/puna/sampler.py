@@ -56,7 +56,7 @@ class Sampler:
 
     def accept(self, *tokens: int) -> None:
         """Tells the sampler which tokens came next."""
-        self._core.accept(list(tokens))
+        self._core.accept(arguments.token_list("tokens", tokens))
         self._history += tokens
 
     def reset(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from puna import sources
 from puna._native import core
-from puna.arguments import flag, integer, token_list
-from puna.errors import ArgumentError, ContextError, UnsupportedError
+from puna.arguments import flag, integer, mapping, short, token_list
+from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
 from puna.gguf import Metadata, type_of
 from puna.options import session_options
 from puna.sources import Progress, Source
@@ -28,7 +28,8 @@ class Model:
     def __init__(
         self, source: Source, *, mmap: bool = True, kv_overrides: Mapping[str, Any] | None = None
     ) -> None:
-        overrides = [(key, value, type_of(key, value)) for key, value in (kv_overrides or {}).items()]
+        given = mapping("kv_overrides", kv_overrides)
+        overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
         self._core = core.Model(source, mmap=flag("mmap", mmap), overrides=overrides)
         self.name = sources.name_of(source)
         self.metadata = Metadata(self._core.file)
@@ -165,13 +166,22 @@ class Session:
         assert data is not None, "only a browser tab's GPU is awaited"
         if path is not None:
             beside = Path(f"{os.fspath(path)}.{os.getpid()}")
-            beside.write_bytes(data)
-            beside.replace(path)
+            try:
+                beside.write_bytes(data)
+                beside.replace(path)
+            except OSError as error:
+                beside.unlink(missing_ok=True)
+                raise refused(error) from error
         return data
 
     def load(self, data: "bytes | str | os.PathLike[str]", seq: int = 0) -> None:
         """Puts a saved sequence, bytes or a file, in the place of `seq`."""
-        found = data if isinstance(data, bytes) else Path(os.fspath(data)).read_bytes()
+        try:
+            found = data if isinstance(data, bytes) else Path(os.fspath(data)).read_bytes()
+        except OSError as error:
+            raise refused(error) from error
+        except TypeError as error:
+            raise ArgumentError(f"data = {short(data)}, expected bytes or a path") from error
         self._core.load(found, number(seq))
 
     @property

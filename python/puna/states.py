@@ -13,7 +13,7 @@ from typing import Any
 
 from puna._native import core
 from puna.arguments import integer, short
-from puna.errors import ArgumentError, ContextError, DeviceError, ModelError
+from puna.errors import ArgumentError, ContextError, DeviceError, ModelError, refused
 from puna.evaluation import Evaluation
 from puna.options import Seeds
 from puna.tokenizer import Tokenizer
@@ -104,7 +104,10 @@ class LlamaDiskCache(Cache):
     ) -> None:
         super().__init__(capacity_bytes)
         self._folder = Path(cache_dir)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise refused(error) from error
 
     @property
     def cache_size(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 
 from puna._native import core
+from puna.arguments import token_list, utf8
 from puna.sources import File
 
 
@@ -19,8 +20,7 @@ class Tokenizer:
     def encode(self, text: str | bytes, *, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`: with BOS (and EOS) where the model wants them, unless `add_bos` is off;
         `special` reads the texts of control tokens (`<|im_end|>`) as those tokens."""
-        data = text.encode() if isinstance(text, str) else bytes(text)
-        return self._core.encode(data, add_special=add_bos, parse_special=special)
+        return self._core.encode(utf8("text", text), add_special=add_bos, parse_special=special)
 
     def decode(self, tokens: Sequence[int], *, special: bool = False) -> str:
         """The text of `tokens`; bytes that are no character become U+FFFD. `special` shows control tokens."""
@@ -28,13 +28,14 @@ class Tokenizer:
 
     def decode_bytes(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """The same, as it is."""
-        return self._core.decode(tokens, special=special)
+        return self._core.decode(token_list("tokens", tokens), special=special)
 
     def join(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """The bytes of each token in a row; of the blank that a vocabulary puts before a text, the one after
         BOS is taken off."""
-        text = b"".join(self._core.token_bytes(token, special=special) for token in tokens)
-        return text[1:] if tokens and tokens[0] == self.bos and text[:1] == b" " else text
+        ids = token_list("tokens", tokens)
+        text = b"".join(self._core.token_bytes(token, special=special) for token in ids)
+        return text[1:] if ids and ids[0] == self.bos and text[:1] == b" " else text
 
     def piece(self, token: int, *, special: bool = False) -> str:
         """The text of one token within a text; empty where its bytes are no whole character."""
