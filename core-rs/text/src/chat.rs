@@ -3,7 +3,8 @@
 //! Templates are Jinja programs that come with the model. They run here as `transformers` runs them
 //! (`trim_blocks`, `lstrip_blocks`, loop controls, Python's methods, its `tojson`, `raise_exception`,
 //! `strftime_now`; `{% generation %}` marks are passed over), on minijinja. They are as hostile as
-//! the file they come from: instructions, nesting and output are bounded.
+//! the file they come from: instructions, nesting and output are bounded, and so is what their values
+//! cost, which `rewrite.rs` makes them count.
 
 use crate::{Error, Result};
 use minijinja::syntax::SyntaxConfig;
@@ -15,6 +16,9 @@ mod compat;
 mod date;
 mod filters;
 mod json;
+mod meter;
+mod ops;
+mod rewrite;
 
 /// A compiled chat template with the texts of the tokens it may mention.
 #[derive(Debug)]
@@ -38,8 +42,8 @@ pub struct RenderOptions {
 }
 
 /// Instructions a template may run: several hundred times what the longest real conversations need,
-/// and less than a second.
-const FUEL: u64 = 10_000_000;
+/// and some seconds.
+const FUEL: u64 = 30_000_000;
 
 /// Macros within macros; bounded by the stack of a browser tab.
 const MAX_DEPTH: usize = 100;
@@ -69,8 +73,13 @@ impl ChatTemplate {
             )));
         }
         let mut environment = environment();
-        environment
-            .add_template_owned(NAME, without_generation_marks(source))
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .expect("the default delimiters differ");
+        rewrite::rewrite(&without_generation_marks(source), syntax)
+            .and_then(|measured| environment.add_template_owned(NAME, measured))
             .map_err(|e| Error::Template(describe(&e)))?;
         Ok(Self {
             environment,
@@ -113,10 +122,11 @@ impl ChatTemplate {
         NOW.set(now.unwrap_or_else(date::now));
         let template = self.environment.get_template(NAME);
         let mut out = Bounded(Vec::new());
+        let variables = json::value(variables);
         template
             .and_then(|t| {
-                t.render_captured_to(json::value(variables), &mut out)
-                    .map(drop)
+                meter::start(&variables)?;
+                t.render_captured_to(variables, &mut out).map(drop)
             })
             .map_err(|e| Error::Template(describe(&e)))?;
         String::from_utf8(out.0)
@@ -128,11 +138,6 @@ const NAME: &str = "chat_template";
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build();
-    environment.set_syntax(syntax.expect("the default delimiters differ"));
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(FUEL));
@@ -141,14 +146,17 @@ fn environment() -> Environment<'static> {
         if value.is_undefined() {
             return Ok(());
         }
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string().into(), Cow::Borrowed);
+        let text = match value.as_str() {
+            Some(text) => Cow::Borrowed(text),
+            None => meter::text(value)?.into(),
+        };
         spend(text.len()).map_err(|e| minijinja::Error::new(ErrorKind::WriteFailure, e))?;
         out.write_str(&text).map_err(minijinja::Error::from)
     });
     compat::add_to(&mut environment);
     filters::add_to(&mut environment);
+    meter::add_to(&mut environment);
+    ops::add_to(&mut environment);
     environment
 }
 
@@ -225,13 +233,4 @@ fn describe(error: &minijinja::Error) -> String {
         Some(line) => format!("{text} (line {line})"),
         None => text,
     }
-}
-
-/// Refuses a value that has grown beyond what a template may write.
-fn check_size(n_bytes: usize) -> std::result::Result<(), minijinja::Error> {
-    if n_bytes <= MAX_OUTPUT_BYTES {
-        return Ok(());
-    }
-    let reason = format!("a value of more than {MAX_OUTPUT_BYTES} bytes");
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
 }

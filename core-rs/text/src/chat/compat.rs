@@ -1,12 +1,17 @@
 //! What templates expect beyond minijinja: the functions `transformers` adds, filters and tests of
 //! jinja2 that it lacks, and methods of Python's types.
 
-use super::{NOW, date, filters, json};
-use minijinja::value::{ValueKind, from_args};
+use super::{NOW, date, filters, json, ops};
+use minijinja::formatting::FormatStyle;
+use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 pub(super) fn add_to(environment: &mut Environment<'static>) {
     minijinja_contrib::add_to_environment(environment);
+    // Not jinja2's: what they make is lazy, or tells of the program.
+    environment.remove_filter("chain");
+    environment.remove_filter("zip");
+    environment.remove_global("debug");
     environment.add_function(
         "raise_exception",
         |message: &Value| -> Result<Value, Error> {
@@ -32,6 +37,24 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
             let count = count.and_then(|n| usize::try_from(n).ok()); // below 0: all
             let text = value.as_str().unwrap_or_default();
             filters::replace(text, from, to, count).map(Value::from)
+        }
+        (ValueKind::String, "join") => {
+            let (values,): (&Value,) = from_args(args)?;
+            filters::join(
+                values,
+                Some(value.clone()),
+                Kwargs::from_iter([] as [(String, Value); 0]),
+            )
+            .map(Value::from)
+        }
+        (ValueKind::String, "format") => {
+            let text = value.as_str().unwrap_or_default();
+            filters::format(FormatStyle::StrFormat, text, args)
+        }
+        (ValueKind::String, "strip" | "lstrip" | "rstrip") => {
+            let (chars,): (Option<&str>,) = from_args(args)?;
+            ops::check_count("characters to strip:", chars.map_or(0, str::len))?;
+            minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
         }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
     }

@@ -1,19 +1,58 @@
 //! Filters and tests of jinja2 that minijinja lacks or answers differently. Jinja2 is the rule: an
 //! undefined value counts as an empty one, `none` cannot be iterated.
 
-use minijinja::value::Kwargs;
-use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
+use super::meter;
+use super::ops::check_count;
+use minijinja::formatting::FormatStyle;
+use minijinja::value::{Kwargs, Rest};
+use minijinja::{Environment, Error, ErrorKind, State, Value, filters, tests};
 
 pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("indent", indent);
     environment.add_filter("truncate", truncate);
-    environment.add_filter("wordcount", |v: &Value| text(v).split_whitespace().count());
+    environment.add_filter("wordcount", |v: &Value| {
+        meter::text(v).map(|text| text.split_whitespace().count())
+    });
     environment.add_filter("sort", sort);
+    for name in ["string", "pprint"] {
+        environment.add_filter(name, |v: &Value| meter::text(v));
+    }
+    environment.add_filter("trim", |v: &Value, chars: Option<&str>| {
+        check_count("characters to trim:", chars.map_or(0, str::len))?;
+        let chars: Option<Vec<char>> = chars.map(|c| c.chars().collect());
+        let text = meter::text(v)?;
+        Ok::<_, Error>(Value::from(match chars {
+            Some(chars) => text.trim_matches(&chars[..]),
+            None => text.trim(),
+        }))
+    });
+    environment.add_filter(
+        "batch",
+        |s: &State, v: Value, n: usize, fill: Option<Value>| {
+            check_count("batches of", n)?;
+            filters::batch(s, v, n, fill)
+        },
+    );
+    environment.add_filter(
+        "slice",
+        |s: &State, v: Value, n: usize, fill: Option<Value>| {
+            check_count("slices:", n)?;
+            filters::slice(s, v, n, fill)
+        },
+    );
+    environment.add_filter("format", |v: &str, args: Rest<Value>| {
+        format(FormatStyle::Printf, v, &args)
+    });
     environment.add_filter("join", join);
     environment.add_filter(
         "replace",
         |v: &Value, from: &Value, to: &Value, count: Option<usize>| {
-            replace(&text(v), &text(from), &text(to), count)
+            replace(
+                &meter::text(v)?,
+                &meter::text(from)?,
+                &meter::text(to)?,
+                count,
+            )
         },
     );
     for name in ["length", "count"] {
@@ -39,17 +78,62 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
             filters::items(v)
         }
     });
+    add_comparisons(environment);
     environment.add_test("iterable", |v: &Value| {
         v.is_undefined() || (!v.is_none() && v.try_iter().is_ok())
     });
 }
 
-fn text(value: &Value) -> String {
-    if value.is_undefined() {
-        String::new()
-    } else {
-        value.to_string()
+/// Comparing tests count what they read, as `select` runs them for each item.
+fn add_comparisons(environment: &mut Environment<'static>) {
+    type Compare = fn(&Value, &Value) -> bool;
+    let comparisons: [(&[&'static str], Compare); 6] = [
+        (&["eq", "equalto", "=="], |a, b| a == b),
+        (&["ne", "!="], |a, b| a != b),
+        (&["lt", "lessthan", "<"], |a, b| a < b),
+        (&["le", "<="], |a, b| a <= b),
+        (&["gt", "greaterthan", ">"], |a, b| a > b),
+        (&["ge", ">="], |a, b| a >= b),
+    ];
+    for (names, compare) in comparisons {
+        for &name in names {
+            environment.add_test(name, move |a: &Value, b: &Value| {
+                meter::read(a)?;
+                meter::read(b)?;
+                Ok::<_, Error>(compare(a, b))
+            });
+        }
     }
+    environment.add_test("in", |state: &State, a: &Value, b: &Value| {
+        meter::read(a)?;
+        meter::read(b)?;
+        tests::is_in(state, a, b)
+    });
+}
+
+/// `text` with values in its places, where no width and no number of places makes it too large.
+pub(super) fn format(style: FormatStyle, text: &str, args: &[Value]) -> Result<Value, Error> {
+    let widest = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .fold(0usize, usize::max);
+    check_count("a width of", widest)?;
+    if matches!(style, FormatStyle::Printf) && text.contains('*') {
+        for n in args.iter().filter_map(Value::as_usize) {
+            check_count("a width of", n)?;
+        }
+    }
+    let mut n_args = if text.contains('*') { 10_000 } else { 0 };
+    for arg in args {
+        n_args += meter::text(arg)?.len();
+    }
+    let n_places = text.matches(['%', '{']).count();
+    meter::make(
+        n_places
+            .saturating_mul(widest + n_args)
+            .saturating_add(text.len()),
+    )?;
+    minijinja::formatting::format(style, text, args).map(Value::from)
 }
 
 /// `text` with the first `count` (or all) of `from` made `to`: refused before it grows too large,
@@ -61,7 +145,7 @@ pub(super) fn replace(
     count: Option<usize>,
 ) -> Result<String, Error> {
     let n = text.matches(from).count().min(count.unwrap_or(usize::MAX));
-    super::check_size(n.saturating_mul(to.len()).saturating_add(text.len()))?;
+    meter::make(n.saturating_mul(to.len()).saturating_add(text.len()))?;
     Ok(text.replacen(from, to, n))
 }
 
@@ -84,7 +168,7 @@ fn indent(
             Error::new(ErrorKind::InvalidOperation, message)
         })?),
     };
-    let text = text(value);
+    let text = meter::text(value)?;
     let mut out = if first.unwrap_or(false) {
         indent.clone()
     } else {
@@ -102,8 +186,9 @@ fn indent(
             }
         }
         out.push_str(line);
-        super::check_size(out.len())?;
+        meter::check_size(out.len())?;
     }
+    meter::make(out.len())?;
     Ok(out)
 }
 
@@ -126,7 +211,7 @@ fn truncate(
         .unwrap_or("...".to_string());
     let leeway = options.get::<Option<usize>>("leeway")?.unwrap_or(5);
     options.assert_all_used()?;
-    let text = text(value);
+    let text = meter::text(value)?;
     if text.chars().count() <= length.saturating_add(leeway) {
         return Ok(text);
     }
@@ -159,9 +244,9 @@ fn sort(state: &State, value: Value, options: Kwargs) -> Result<Value, Error> {
 }
 
 /// `join(d='', attribute=none)`; `attribute` is a path or a number.
-fn join(value: &Value, joiner: Option<Value>, options: Kwargs) -> Result<String, Error> {
+pub(super) fn join(value: &Value, joiner: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let joiner = joiner.map_or_else(|| options.get::<Option<Value>>("d"), |d| Ok(Some(d)))?;
-    let joiner = joiner.map_or_else(String::new, |d| text(&d));
+    let joiner = joiner.map_or_else(|| Ok(String::new()), |d| meter::text(&d))?;
     let attribute = options
         .get::<Option<Value>>("attribute")?
         .map(|a| a.to_string());
@@ -183,8 +268,9 @@ fn join(value: &Value, joiner: Option<Value>, options: Kwargs) -> Result<String,
         if i > 0 {
             out.push_str(&joiner);
         }
-        out.push_str(&text(&item));
-        super::check_size(out.len())?;
+        out.push_str(&meter::text(&item)?);
+        meter::check_size(out.len())?;
     }
+    meter::make(out.len())?;
     Ok(out)
 }

@@ -51,6 +51,7 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     };
     options.assert_all_used()?;
     writer.value(value)?;
+    super::meter::make(writer.out.len())?;
     Ok(Value::from(writer.out))
 }
 
@@ -97,7 +98,7 @@ impl Writer {
                 return Err(Error::new(ErrorKind::InvalidOperation, message));
             }
         }
-        super::check_size(self.out.len())
+        super::meter::check_size(self.out.len())
     }
 
     fn block(
