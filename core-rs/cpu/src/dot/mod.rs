@@ -74,12 +74,17 @@ pub(crate) trait Quant {
     const BLOCK: usize;
     /// Bytes of a block in the file.
     const BLOCK_BYTES: usize;
-    /// The parts of a block, in the order of their planes.
+    /// The parts of a block, in the order of their planes: that in which [`Quant::sub`] and
+    /// [`Quant::d`] read them.
     const FIELDS: &'static [Field];
     /// Scales in 32 elements: 1 or 2.
     const N_SCALES: usize = 1;
     /// Whether [`Sub::min`] is to be subtracted.
     const MINS: bool = false;
+    /// Whether the compiler is kept from multiplying a whole block with one vector of rows, then with
+    /// the next: memory would be asked for in bursts, twice as fast as it can answer (`SHORT_CHAINS`
+    /// only; where it asks for less anyway this costs more than it gains).
+    const IN_STEPS: bool = false;
     /// Largest unsigned weight.
     const MAX: i32;
     /// What is decoded once a block.
@@ -187,6 +192,9 @@ fn one<S: Simd, Q: Quant>(
             sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
         }
         sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
+        if S::SHORT_CHAINS && Q::IN_STEPS {
+            sum = std::hint::black_box(sum);
+        }
         if Q::MINS {
             min = s.fma(sub.min, s.splat(x.sums[i]), min);
         }
