@@ -87,7 +87,9 @@ class Embeddings(Evaluation):
         tokenized = [self._cut(self._tokenizer.encode(text), truncate) for text in inputs]
         found = []
         for group in batches(tokenized, session.n_batch, session.n_seq_max):
-            for rows in self._states_of(group):
+            with self._turn:
+                states = list(self._states_of(group))
+            for rows in states:
                 vectors = pooled(rows, self._pooling)
                 found.append([unit(v) for v in vectors] if normalize else vectors)
         single = self._pooling != NONE

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ class Evaluation:
         self._host = host
         self._embeds = False
         self._rows: list[core.Array] = []  # logits, as they were evaluated
+        self._turn = threading.Lock()  # from the start of an evaluation until its results are read
 
     @property
     def _session(self) -> core.Session:
@@ -32,9 +34,10 @@ class Evaluation:
     def eval(self, tokens: Sequence[int]) -> None:
         """Evaluates `tokens` after those that are in the context; `scores` has their logits."""
         self._check_generates()
-        for piece in self._pieces(tokens):
-            self._session.eval_start(piece)
-            self._take(self._finished(), len(piece))
+        with self._turn:
+            for piece in self._pieces(tokens):
+                self._session.eval_start(piece)
+                self._take(self._finished(), len(piece))
 
     async def aeval(self, tokens: Sequence[int]) -> None:
         """The same, awaited."""
@@ -58,7 +61,9 @@ class Evaluation:
     def n_tokens(self, n: int) -> None:
         n_now = self._session.n_past()
         self._session.remove(0, integer("n_tokens", n, 0, n_now), n_now)
-        self._rows = [] if n == 0 else self._rows
+        # Rows are those of the last tokens: what is forgotten takes its own along.
+        n_kept = sum(len(rows) for rows in self._rows) - (n_now - n)
+        self._rows = [core.concat(self._rows, n_kept)] if n_kept > 0 else []
 
     @property
     def eval_tokens(self) -> list[int]:

@@ -1,6 +1,7 @@
 """`Model` and `Session`: a file, and several sequences evaluated in one batch."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -53,7 +54,7 @@ class Session:
     the last layer's states beside them; with `embedding` states are all there is. `type_k`, `type_v` are
     the cache's types. Arrays are `puna.Array`: `numpy.asarray(x)` shares their memory.
 
-    Freed by `close()` or at the end of `with`. Threads take turns.
+    Freed by `close()` or at the end of `with`. Threads take turns; `hidden` is then that of any.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Session:
         self._embeds = flag("embedding", embedding)
         self._core = self.model._core.session(**options, hidden=self._has_hidden, progress=progress)
         self._hidden: Any = None
+        self._turn = threading.Lock()  # from the start of an evaluation until its results are read
 
     def eval(self, batch: "Mapping[int, Sequence[int]] | Sequence[int]", *, all: bool = False) -> Any:
         """Evaluates tokens, each list at the end of its sequence.
@@ -111,16 +113,11 @@ class Session:
         """
         lists = batch if isinstance(batch, Mapping) else {0: batch}
         items = self._items(lists, flag("all", all))
-        before = {seq: self.n_past(seq) for seq in lists}
-        try:
-            logits, states = self._run(items, lists)
-        except BaseException:  # Ctrl-C too
-            for seq, n_past in before.items():
-                self._core.remove(seq, n_past, END)
-            raise
-        joined = [{seq: core.concat(rows) for seq, rows in kept.items()} for kept in (logits, states)]
-        found, hidden = (each if isinstance(batch, Mapping) else each[0] for each in joined)
-        self._hidden = hidden
+        with self._turn:
+            logits, states = self._run_or_undo(items, lists)
+            joined = [{seq: core.concat(rows) for seq, rows in kept.items()} for kept in (logits, states)]
+            found, hidden = (each if isinstance(batch, Mapping) else each[0] for each in joined)
+            self._hidden = hidden
         return hidden if self._embeds else found
 
     @property
@@ -226,6 +223,16 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _run_or_undo(self, items: list[tuple[int, int, bool]], lists: Mapping[int, Sequence[int]]) -> Any:
+        """The same as `_run`; after an error nothing of it is in the context."""
+        before = {seq: self.n_past(seq) for seq in lists}
+        try:
+            return self._run(items, lists)
+        except BaseException:  # Ctrl-C too
+            for seq, n_past in before.items():
+                self._core.remove(seq, n_past, END)
+            raise
 
     def _run(
         self, items: list[tuple[int, int, bool]], lists: Mapping[int, Sequence[int]]

@@ -170,6 +170,36 @@ def test_threads_share_a_model(tiny):
 
 
 @pytest.mark.native
+def test_threads_share_a_session_and_an_embedding_model(tiny):
+    options = {"n_ctx": 512, "type_k": "f32", "type_v": "f32"}
+    with (
+        puna.Session(tiny, n_seq_max=4, **options) as session,
+        puna.Llama(tiny, embedding=True, pooling_type="mean", **options) as llm,
+    ):
+        vectors = [llm.embed(f"text {i}") for i in range(4)]
+        for i in range(4):
+            session.eval({i: [5 + i]})
+        rows = [session.eval({i: [20 + i]})[i].tolist()[0] for i in range(4)]
+        failures: list[object] = []
+
+        def work(i: int) -> None:
+            for _ in range(10):
+                session.remove(i, 1)
+                row = session.eval({i: [20 + i]})[i].tolist()[0]
+                if row != pytest.approx(rows[i], abs=1e-3):
+                    failures.append(i)
+                if llm.embed(f"text {i}") != pytest.approx(vectors[i], abs=1e-3):
+                    failures.append(f"text {i}")
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+@pytest.mark.native
 def test_closing_stops_what_another_thread_does(tiny):
     llm = puna.Llama(tiny, n_ctx=4096)
     failures: list[BaseException] = []

@@ -51,6 +51,17 @@ def test_what_is_forgotten_has_never_been(exact):
         exact.n_tokens = 6
 
 
+@pytest.mark.parametrize("logits_all", [False, True])
+def test_what_is_forgotten_takes_its_logits_along(tiny, logits_all):
+    with puna.Llama(tiny, n_ctx=64, logits_all=logits_all) as llm:
+        llm.eval(TOKENS)
+        rows = llm.eval_logits
+        llm.n_tokens = len(TOKENS)
+        assert llm.eval_logits == rows
+        llm.n_tokens = 2
+        assert llm.eval_logits == (rows[:2] if logits_all else [])
+
+
 def test_sample_reads_the_scores_and_its_options(exact):
     row = after(exact, TOKENS)
     best = row.index(max(row))
