@@ -119,7 +119,7 @@ impl Layout {
     }
 }
 
-const MAX_FIELDS: usize = 5;
+const MAX_FIELDS: usize = 6;
 
 /// The planes of one group.
 pub(crate) struct Group<'a> {

@@ -96,7 +96,7 @@ pub(crate) trait Quant {
     fn block<S: Simd>(s: S, g: &Group, b: usize) -> Self::Block<S>;
 
     /// What the scales and the minima of a block's sub-blocks are multiplied by.
-    fn d<S: Simd>(s: S, block: &Self::Block<S>) -> (S::F, S::F);
+    fn d<S: Simd>(s: S, g: &Group, b: usize) -> (S::F, S::F);
 
     /// Elements `32 * i .. 32 * i + 32` of block `b`.
     fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, block: &Self::Block<S>) -> Sub<S>;
@@ -132,23 +132,48 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
     out: &mut [f32],
 ) {
     let mut acc = [s.splat(0.0); T];
-    let (per_chunk, n_subs) = (CHUNK / Q::BLOCK, Q::BLOCK / SUB);
+    let (per_chunk, n_subs) = (CHUNK / Q::BLOCK, CHUNK / SUB);
     let chunk_bytes = Layout::of::<S, Q>().chunk_bytes();
-    for (c, first) in (0..n_blocks).step_by(per_chunk).enumerate() {
-        let n = per_chunk.min(n_blocks - first);
-        let group = Group::split(&w[c * chunk_bytes..], Q::FIELDS, n, S::ROWS);
-        for b in 0..n {
-            let x = x.cut((first + b) * n_subs, n_subs, T);
-            if T == 1 {
-                let at = c * chunk_bytes + b * Q::BLOCK_BYTES * S::ROWS;
-                acc[0] = one::<S, Q>(s, &group, b, &x, acc[0], |i| prefetch::<S, Q>(s, w, at, i));
-            } else {
-                several::<S, Q, T>(s, &group, b, &x, &mut acc);
-            }
-        }
+    let n_chunks = n_blocks / per_chunk;
+    for c in 0..n_chunks {
+        // Of constant length, so that the compiler sees that no index is out of bounds.
+        let w = (&w[c * chunk_bytes..][..chunk_bytes], w, c * chunk_bytes);
+        let x = x.cut(c * n_subs, n_subs, T);
+        chunk::<S, Q, T>(s, w, per_chunk, &x, &mut acc);
+    }
+    let n_left = n_blocks % per_chunk;
+    if n_left > 0 {
+        let w = (&w[n_chunks * chunk_bytes..], w, n_chunks * chunk_bytes);
+        let x = x.cut(n_chunks * n_subs, n_left * Q::BLOCK / SUB, T);
+        chunk::<S, Q, T>(s, w, n_left, &x, &mut acc);
     }
     for (t, acc) in acc.into_iter().enumerate() {
         s.store_f(acc, out, t * S::ROWS);
+    }
+}
+
+/// Adds the products of the `n` blocks of a chunk: its bytes, those of its group, and where in them
+/// it starts.
+#[inline(always)]
+fn chunk<S: Simd, Q: Quant, const T: usize>(
+    s: S,
+    (w, group, at): (&[u8], &[u8], usize),
+    n: usize,
+    x: &Tile<'_>,
+    acc: &mut [S::F; T],
+) {
+    let planes = Group::split(w, Q::FIELDS, n, S::ROWS);
+    let n_subs = Q::BLOCK / SUB;
+    for b in 0..n {
+        let x = x.cut(b * n_subs, n_subs, T);
+        if T == 1 {
+            let at = at + b * Q::BLOCK_BYTES * S::ROWS;
+            acc[0] = one::<S, Q>(s, &planes, b, &x, acc[0], |i| {
+                prefetch::<S, Q>(s, group, at, i)
+            });
+        } else {
+            several::<S, Q, T>(s, &planes, b, &x, acc);
+        }
     }
 }
 
@@ -180,7 +205,6 @@ fn one<S: Simd, Q: Quant>(
     ahead: impl Fn(usize),
 ) -> S::F {
     let block = Q::block(s, group, b);
-    let (d, d_min) = Q::d(s, &block);
     // A block of one sub-block has nothing to gain.
     let whole = Q::BLOCK == SUB;
     let mut sum = if whole { acc } else { s.splat(0.0) };
@@ -189,6 +213,7 @@ fn one<S: Simd, Q: Quant>(
         ahead(i);
         let mut sub = Q::sub(s, group, b, i, &block);
         if whole {
+            let (d, _) = Q::d(s, group, b);
             sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
         }
         sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
@@ -199,6 +224,7 @@ fn one<S: Simd, Q: Quant>(
             min = s.fma(sub.min, s.splat(x.sums[i]), min);
         }
     });
+    let (d, d_min) = Q::d(s, group, b);
     let acc = if whole { sum } else { s.fma(sum, d, acc) };
     match Q::MINS {
         true => s.fnma(min, d_min, acc),
@@ -217,7 +243,7 @@ fn several<S: Simd, Q: Quant, const T: usize>(
 ) {
     const { assert!(T <= 12, "for_tokens goes to 12") };
     let block = Q::block(s, group, b);
-    let (d, d_min) = Q::d(s, &block);
+    let (d, d_min) = Q::d(s, group, b);
     for i in 0..Q::BLOCK / SUB {
         let mut sub = Q::sub(s, group, b, i, &block);
         sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];

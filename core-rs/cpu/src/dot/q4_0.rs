@@ -13,16 +13,16 @@ use crate::simd::Simd;
 #[allow(non_camel_case_types)]
 pub(crate) struct Q4_0;
 
-const CODES: usize = 0;
-const D: usize = 1;
+const D: usize = 0;
+const CODES: usize = 1;
 
 impl Quant for Q4_0 {
     const DTYPE: DType = DType::Q4_0;
     const BLOCK: usize = 32;
     const BLOCK_BYTES: usize = 18;
-    const FIELDS: &'static [Field] = &[Field::words(2, 4), Field::half(0)];
+    const FIELDS: &'static [Field] = &[Field::half(0), Field::words(2, 4)];
     const MAX: i32 = 15;
-    type Block<S: Simd> = S::F;
+    type Block<S: Simd> = ();
 
     #[inline(always)]
     fn offset_log2<S: Simd>() -> Option<u32> {
@@ -30,17 +30,15 @@ impl Quant for Q4_0 {
     }
 
     #[inline(always)]
-    fn block<S: Simd>(s: S, g: &Group, b: usize) -> S::F {
-        s.load_f16(g.block::<S>(D, b, 2), 0)
+    fn block<S: Simd>(_: S, _: &Group, _: usize) {}
+
+    #[inline(always)]
+    fn d<S: Simd>(s: S, g: &Group, b: usize) -> (S::F, S::F) {
+        (s.load_f16(g.block::<S>(D, b, 2), 0), s.splat(0.0))
     }
 
     #[inline(always)]
-    fn d<S: Simd>(_: S, d: &S::F) -> (S::F, S::F) {
-        (*d, *d)
-    }
-
-    #[inline(always)]
-    fn sub<S: Simd>(s: S, g: &Group, b: usize, _: usize, _: &S::F) -> Sub<S> {
+    fn sub<S: Simd>(s: S, g: &Group, b: usize, _: usize, _: &()) -> Sub<S> {
         let codes = g.block::<S>(CODES, b, 4 * 4);
         let mask = s.splat_i(0x0f0f_0f0f);
         let word = |j: usize| s.load(codes, j * 4 * S::ROWS);

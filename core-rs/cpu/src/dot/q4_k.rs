@@ -13,8 +13,8 @@ use crate::simd::Simd;
 #[allow(non_camel_case_types)]
 pub(crate) struct Q4_K;
 
-const CODES: usize = 0;
-const SCALES: usize = 1;
+const SCALES: usize = 0;
+const CODES: usize = 1;
 const D: usize = 2;
 const D_MIN: usize = 3;
 
@@ -22,8 +22,6 @@ const D_MIN: usize = 3;
 pub(crate) struct Head<S: Simd> {
     scales: [S::I; 2],
     minima: [S::I; 2],
-    d: S::F,
-    d_min: S::F,
 }
 
 impl<S: Simd> Clone for Head<S> {
@@ -36,14 +34,9 @@ impl<S: Simd> Copy for Head<S> {}
 
 impl<S: Simd> Head<S> {
     #[inline(always)]
-    pub(super) fn load(s: S, scales: &[u8], d: &[u8], d_min: &[u8]) -> Self {
+    pub(super) fn load(s: S, scales: &[u8]) -> Self {
         let (scales, minima) = six_bits(s, scales);
-        Head {
-            scales,
-            minima,
-            d: s.load_f16(d, 0),
-            d_min: s.load_f16(d_min, 0),
-        }
+        Head { scales, minima }
     }
 
     /// Scale and minimum of sub-block `i`, see [`Quant::d`].
@@ -62,8 +55,8 @@ impl Quant for Q4_K {
     const BLOCK: usize = 256;
     const BLOCK_BYTES: usize = 144;
     const FIELDS: &'static [Field] = &[
-        Field::words(16, 32),
         Field::words(4, 3),
+        Field::words(16, 32),
         Field::half(0),
         Field::half(2),
     ];
@@ -78,13 +71,13 @@ impl Quant for Q4_K {
 
     #[inline(always)]
     fn block<S: Simd>(s: S, g: &Group, b: usize) -> Head<S> {
-        let scales = g.block::<S>(SCALES, b, 3 * 4);
-        Head::load(s, scales, g.block::<S>(D, b, 2), g.block::<S>(D_MIN, b, 2))
+        Head::load(s, g.block::<S>(SCALES, b, 3 * 4))
     }
 
     #[inline(always)]
-    fn d<S: Simd>(_: S, head: &Head<S>) -> (S::F, S::F) {
-        (head.d, head.d_min)
+    fn d<S: Simd>(s: S, g: &Group, b: usize) -> (S::F, S::F) {
+        let load = |plane| s.load_f16(g.block::<S>(plane, b, 2), 0);
+        (load(D), load(D_MIN))
     }
 
     #[inline(always)]

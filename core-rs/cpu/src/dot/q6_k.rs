@@ -13,25 +13,28 @@ use crate::simd::Simd;
 #[allow(non_camel_case_types)]
 pub(crate) struct Q6_K;
 
-const LOW: usize = 0;
+const SCALES: usize = 0;
+/// Of the first half; two fields on is that of the second.
 const HIGH: usize = 1;
-const SCALES: usize = 2;
-const D: usize = 3;
+const LOW: usize = 2;
+const D: usize = 5;
 
 impl Quant for Q6_K {
     const DTYPE: DType = DType::Q6_K;
     const BLOCK: usize = 256;
     const BLOCK_BYTES: usize = 210;
     const FIELDS: &'static [Field] = &[
-        Field::words(0, 32),
-        Field::words(128, 16),
         Field::words(192, 4),
+        Field::words(128, 8),
+        Field::words(0, 16),
+        Field::words(160, 8),
+        Field::words(64, 16),
         Field::half(208),
     ];
     const N_SCALES: usize = 2;
     const IN_STEPS: bool = true;
     const MAX: i32 = 63;
-    type Block<S: Simd> = S::F;
+    type Block<S: Simd> = ();
 
     #[inline(always)]
     fn offset_log2<S: Simd>() -> Option<u32> {
@@ -39,26 +42,24 @@ impl Quant for Q6_K {
     }
 
     #[inline(always)]
-    fn block<S: Simd>(s: S, g: &Group, b: usize) -> S::F {
-        s.load_f16(g.block::<S>(D, b, 2), 0)
+    fn block<S: Simd>(_: S, _: &Group, _: usize) {}
+
+    #[inline(always)]
+    fn d<S: Simd>(s: S, g: &Group, b: usize) -> (S::F, S::F) {
+        (s.load_f16(g.block::<S>(D, b, 2), 0), s.splat(0.0))
     }
 
     #[inline(always)]
-    fn d<S: Simd>(_: S, d: &S::F) -> (S::F, S::F) {
-        (*d, *d)
-    }
-
-    #[inline(always)]
-    fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, _: &S::F) -> Sub<S> {
+    fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, _: &()) -> Sub<S> {
         let (half, part) = (i / 4, i % 4);
-        let low = g.block::<S>(LOW, b, 32 * 4);
-        let high = g.block::<S>(HIGH, b, 16 * 4);
-        let (at, shift) = (half * 16 + part % 2 * 8, 4 * (part as u32 / 2));
+        let low = g.block::<S>(LOW + 2 * half, b, 16 * 4);
+        let high = g.block::<S>(HIGH + 2 * half, b, 8 * 4);
+        let (at, shift) = (part % 2 * 8, 4 * (part as u32 / 2));
         let word = s.load(g.block::<S>(SCALES, b, 4 * 4), i / 2 * 4 * S::ROWS);
         Sub {
             w: [
-                six(s, nibbles(s, low, at, shift), high, half * 8, part),
-                six(s, nibbles(s, low, at + 4, shift), high, half * 8 + 4, part),
+                six(s, nibbles(s, low, at, shift), high, 0, part),
+                six(s, nibbles(s, low, at + 4, shift), high, 4, part),
             ],
             // Bytes `2i` and `2i + 1` of the row's sixteen.
             scale: [signed(s, word, i % 2 * 2), signed(s, word, i % 2 * 2 + 1)],
