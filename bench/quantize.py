@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 import puna
 from puna.gguf import Reader
 
