@@ -39,7 +39,8 @@ def pull(
     yet. Without a `quant` (`Q8_0`, say) it is Q4_K_M's file, or else the first; `filename` names one instead.
     """
     repo_id, _, quant = spec.partition(":")
-    if repo_id.count("/") != 1 or (not quant and ":" in spec):
+    quant = "" if quant == "latest" else quant
+    if repo_id.count("/") != 1 or spec.endswith(":"):
         raise ArgumentError(f"{spec!r}, expected user/repository or user/repository:quant")
     try:
         names = cached_files(repo_id) if offline else files(repo_id, token)

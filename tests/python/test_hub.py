@@ -204,6 +204,7 @@ def test_the_token_goes_to_the_hub_alone(hub, pull):
 
 def test_without_a_quant_it_is_llama_cpps_choice(hub, pull):
     assert path_of(pull(REPO)).endswith("/m-Q4_K_M.gguf")
+    assert path_of(pull(f"{REPO}:latest")).endswith("/m-Q4_K_M.gguf")
     del hub.files["m-Q4_K_M.gguf"]
     assert path_of(pull(REPO)).endswith("/m-Q8_0.gguf")
     assert path_of(pull(REPO, "-hff", "mmproj*")).endswith("/mmproj-m-Q4_K_M.gguf")
