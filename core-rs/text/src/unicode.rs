@@ -66,6 +66,11 @@ pub(crate) fn class(c: char) -> Class {
     CLASS[category(c) as usize]
 }
 
+/// The small letter of `c`. One alone: İ becomes i, without the dot it has in full.
+pub(crate) fn lowercase(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
 /// Whether `c` is an accent that takes no room of its own (Mn).
 fn is_nonspacing(c: char) -> bool {
     category(c) == NONSPACING

@@ -8,13 +8,17 @@ const USER: i32 = 4;
 
 /// A byte-level vocabulary: the letters, a blank, then `special`.
 fn tokenizer(special: &[(&str, i32)]) -> Tokenizer {
+    Tokenizer::new(data(special)).expect("loads")
+}
+
+fn data(special: &[(&str, i32)]) -> VocabData {
     let letters = ('a'..='z')
         .chain("<>|/_Ġ".chars())
         .map(|c| (c.to_string(), NORMAL));
     let all: Vec<_> = letters
         .chain(special.iter().map(|&(t, kind)| (t.into(), kind)))
         .collect();
-    Tokenizer::new(VocabData {
+    VocabData {
         model: "gpt2".into(),
         pre: Some("gpt-2".into()),
         tokens: all
@@ -23,8 +27,7 @@ fn tokenizer(special: &[(&str, i32)]) -> Tokenizer {
             .collect(),
         token_types: all.iter().map(|&(_, kind)| kind).collect(),
         ..VocabData::default()
-    })
-    .expect("loads")
+    }
 }
 
 fn pieces(tokenizer: &Tokenizer, text: &str, parse_special: bool) -> Vec<String> {
@@ -85,6 +88,82 @@ fn gpt_oss_goes_on_after_end() {
     let id = |text: &[u8]| tokenizer.token_id(text).expect("there");
     assert!(!tokenizer.is_eog(id(b"<|end|>")));
     assert!(tokenizer.is_eog(id(b"<|return|>")) && tokenizer.is_eog(id(b"<|call|>")));
+}
+
+#[test]
+fn gpt_oss_s_marks_are_shown() {
+    let marks = [("<|start|>", CONTROL), ("<|channel|>", CONTROL)];
+    let tokenizer = tokenizer(&marks);
+    let shown = tokenizer.decode(&[32, 33], DecodeOptions::default());
+    assert_eq!(shown, b"<|start|><|channel|>");
+}
+
+#[test]
+fn gemma_4_writes_what_ends_others() {
+    let tokenizer = tokenizer(&[("</s>", NORMAL), ("<|tool_response>", CONTROL)]);
+    assert_eq!(tokenizer.eog_tokens(), [33]);
+    assert_eq!(tokenizer.decode(&[32], DecodeOptions::default()), b"</s>");
+}
+
+#[test]
+fn tokens_for_filling_in_are_known_by_their_texts() {
+    let texts = [
+        "<|fim_prefix|>",
+        "<|fim_suffix|>",
+        "<|fim_middle|>",
+        "<|fim_pad|>",
+    ];
+    let mut data = data(&texts.map(|text| (text, CONTROL)));
+    data.fim.middle = Some(7);
+    let tokenizer = Tokenizer::new(data).expect("loads");
+    let fim = tokenizer.fim();
+    assert_eq!((fim.prefix, fim.suffix), (Some(32), Some(33)));
+    assert_eq!(fim.middle, Some(7)); // as the file says
+    assert!(tokenizer.is_eog(35) && !tokenizer.is_eog(32));
+}
+
+#[test]
+fn minus_one_is_no_token_and_others_outside_are_errors() {
+    let mut data = data(&[]);
+    data.pad = Some(u32::MAX);
+    assert_eq!(Tokenizer::new(data.clone()).expect("loads").pad(), None);
+    data.mask = Some(32);
+    let error = Tokenizer::new(data).expect_err("outside").to_string();
+    assert!(error.contains("mask_token_id is 32"), "{error}");
+}
+
+#[test]
+fn some_models_masks_take_the_blanks_before_them() {
+    let mut data = data(&[("<mask>", CONTROL)]);
+    data.pre = Some("jina-v2-de".into());
+    let tokenizer = Tokenizer::new(data.clone()).expect("loads");
+    assert_eq!(
+        pieces(&tokenizer, "a  <mask> b", true),
+        ["a", "<mask>", "Ġ", "b"]
+    );
+    data.pre = Some("gpt-2".into());
+    let tokenizer = Tokenizer::new(data).expect("loads");
+    assert_eq!(pieces(&tokenizer, "a <mask>", true), ["a", "Ġ", "<mask>"]);
+}
+
+#[test]
+fn bert_keeps_case_and_accents_where_the_file_says_so() {
+    let texts = ["[UNK]", "▁a", "▁A", "▁ä", "▁Ä"];
+    let tokens = |lowercase, strip_accents| {
+        let tokenizer = Tokenizer::new(VocabData {
+            model: "bert".into(),
+            tokens: texts.map(|t| t.as_bytes().to_vec()).to_vec(),
+            unk: Some(0),
+            lowercase,
+            strip_accents,
+            ..VocabData::default()
+        });
+        pieces(&tokenizer.expect("loads"), "A Ä", false)
+    };
+    assert_eq!(tokens(None, None), ["▁a", "▁a"]);
+    assert_eq!(tokens(Some(false), None), ["▁A", "▁Ä"]);
+    assert_eq!(tokens(Some(true), Some(false)), ["▁a", "▁ä"]);
+    assert_eq!(tokens(Some(false), Some(true)), ["▁A", "▁A"]);
 }
 
 #[test]

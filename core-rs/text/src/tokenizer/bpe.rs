@@ -13,6 +13,7 @@ use super::merge::{Chain, Merge};
 use super::split::{self, Alphabet, PreTokenizer};
 use super::whole::WholeTokens;
 use crate::Result;
+use crate::unicode::lowercase;
 use crate::vocab::{ByteTable, Texts, TokenType, Vocab};
 use std::borrow::Cow;
 
@@ -96,7 +97,7 @@ impl Bpe {
             text = text.replace(' ', "▁").into();
         }
         if self.lowercase {
-            text = text.chars().flat_map(char::to_lowercase).collect();
+            text = text.chars().map(lowercase).collect();
         }
         let skip_blanks = self.pre.alphabet == Alphabet::Plain;
         self.pre.words(&text, |word| {

@@ -9,7 +9,7 @@
 use super::bpe::replace_wrong_bytes;
 use super::marked::{MARK, decoded};
 use super::trie::Trie;
-use crate::unicode::{CONTROL, PUNCTUATION, SPACE, class, without_accents};
+use crate::unicode::{CONTROL, PUNCTUATION, SPACE, class, lowercase, without_accents};
 use crate::vocab::Vocab;
 
 #[derive(Debug)]
@@ -65,19 +65,20 @@ impl Wpm {
         self.end_word(&mut word, unknown, out);
     }
 
-    /// Adds a character, by its small letters, to the word; ends the word where `c` stands alone.
+    /// Adds a character to the word; ends the word where it stands alone.
     fn add(&self, c: char, word: &mut Vec<u8>, unknown: Option<u32>, out: &mut Vec<u32>) {
-        let lower = self.normalizer.lowercase.then(|| c.to_lowercase());
-        let same = lower.is_none().then_some(c);
-        for c in lower.into_iter().flatten().chain(same) {
-            let alone = stands_alone(c);
-            if alone {
-                self.end_word(word, unknown, out);
-            }
-            word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            if alone {
-                self.end_word(word, unknown, out);
-            }
+        let c = if self.normalizer.lowercase {
+            lowercase(c)
+        } else {
+            c
+        };
+        let alone = stands_alone(c);
+        if alone {
+            self.end_word(word, unknown, out);
+        }
+        word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        if alone {
+            self.end_word(word, unknown, out);
         }
     }
 
