@@ -27,6 +27,7 @@ EPILOG = """examples:
   puna quantize --override-kv general.name=str:mine in.gguf out.gguf COPY
 
 types: {types} COPY
+Those of 1 to 3 bits (IQ1, IQ2, IQ3) can be run but not made.
 """
 
 # What comes after the flags.
@@ -34,7 +35,7 @@ USAGE = "puna quantize [FLAG ...] IN [OUT] TYPE [THREADS]"
 
 
 def add(commands: Any) -> None:
-    types = " ".join(core.file_types())
+    types = " ".join(name for name in core.file_types() if not name.startswith(("IQ1", "IQ2", "IQ3")))
     parser = commands.add_parser(
         "quantize", help="write a model as another type", usage=USAGE, description=__doc__,
         epilog=EPILOG.format(types=types),
