@@ -9,6 +9,7 @@ use crate::vocab::{FimIds, SpecialIds, TokenType, Vocab, VocabData};
 use crate::{Error, Result};
 
 mod bpe;
+mod clean;
 mod marked;
 mod merge;
 mod rwkv;
@@ -203,8 +204,13 @@ impl Tokenizer {
     /// when `tokens` starts with text (after BOS or another token that is not shown). Ids outside
     /// the vocabulary are left out; [`Self::token_bytes`] reports them.
     pub fn decode(&self, tokens: &[u32], options: DecodeOptions) -> Vec<u8> {
+        let at_start = self.add_space_prefix || matches!(self.algorithm, Algorithm::Wpm(_));
+        self.join(tokens, options, at_start)
+    }
+
+    /// The bytes of `tokens` in a row, without the first blank if `at_start`.
+    fn join(&self, tokens: &[u32], options: DecodeOptions, mut at_start: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(tokens.len() * 4);
-        let mut at_start = self.add_space_prefix || matches!(self.algorithm, Algorithm::Wpm(_));
         for &id in tokens {
             let bytes = self.token_bytes(id, options.special).unwrap_or(&[]);
             let blank = at_start && bytes.first() == Some(&b' ');
@@ -217,6 +223,23 @@ impl Tokenizer {
             out.extend_from_slice(shown);
         }
         out
+    }
+
+    /// As [`Self::decode`], without blanks before punctuation where llama.cpp's `llama_detokenize`
+    /// takes them off (BERT, GPT-2 and others; see [`split::PreTokenizer::clean_spaces`]). For texts
+    /// to be read, not to be tokenized again.
+    pub fn decode_clean(&self, tokens: &[u32], options: DecodeOptions) -> Vec<u8> {
+        match &self.algorithm {
+            Algorithm::Bpe(bpe) if bpe.pre().clean_spaces => {
+                clean::clean_spaces(self.join(tokens, options, false))
+            }
+            // BERT's first blank may go with what comes after it.
+            Algorithm::Wpm(_) => {
+                let text = clean::clean_spaces(self.join(tokens, options, false));
+                text.strip_prefix(b" ").unwrap_or(&text).to_vec()
+            }
+            _ => self.decode(tokens, options),
+        }
     }
 
     /// The bytes one token stands for; they need not be whole characters. Control and unknown
