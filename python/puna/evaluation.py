@@ -46,7 +46,12 @@ class Evaluation:
             if IN_BROWSER:
                 self._session.eval_start(piece)
             else:
-                await asyncio.to_thread(self._session.eval_start, piece)
+                started = asyncio.ensure_future(asyncio.to_thread(self._session.eval_start, piece))
+                try:
+                    await asyncio.shield(started)
+                except asyncio.CancelledError:
+                    await asyncio.wait([started])  # its tokens come before whatever is done next
+                    raise
             while (rows := self._session.eval_finish()) is None:
                 await self._host.ready()
             self._take(rows, len(piece))
