@@ -2,7 +2,7 @@
 //!
 //! A text is first cut at special tokens ([`special`]); what is left is tokenized by the algorithm
 //! of the vocabulary: [`spm`] (SentencePiece: merge by score), [`bpe`] (cut into words by [`split`],
-//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words), [`ugm`] (SentencePiece: best sum of
+//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words), [`ugm`] and [`plamo2`] (best sum of
 //! scores) or [`rwkv`] (longest tokens of bytes). Decoding is the same for all: the bytes of each token, in a row.
 
 use crate::vocab::{FimIds, SpecialIds, TokenType, Vocab, VocabData};
@@ -12,6 +12,7 @@ mod bpe;
 mod clean;
 mod marked;
 mod merge;
+mod plamo2;
 mod rwkv;
 mod special;
 pub mod split;
@@ -42,6 +43,7 @@ enum Algorithm {
     Bpe(bpe::Bpe),
     Wpm(wpm::Wpm),
     Ugm(ugm::Ugm),
+    Plamo2(plamo2::Plamo2),
     Rwkv(rwkv::Rwkv),
 }
 
@@ -67,6 +69,7 @@ impl Algorithm {
                 let map = std::mem::take(&mut data.precompiled_charsmap);
                 Self::Ugm(ugm::Ugm::new(vocab, &map, blanks)?)
             }
+            "plamo2" => Self::Plamo2(plamo2::Plamo2::new(vocab)?),
             "rwkv" => Self::Rwkv(rwkv::Rwkv::new(vocab)?),
             model => {
                 let pre = if model == "gemma4" {
@@ -88,20 +91,15 @@ impl Algorithm {
             Self::Wpm(_) => (true, false, false),
             Self::Bpe(bpe) => (bpe.pre().add_bos, false, false),
             Self::Ugm(_) => (false, true, false),
-            Self::Rwkv(_) => (false, false, false),
+            Self::Plamo2(_) | Self::Rwkv(_) => (false, false, false),
         }
     }
 }
 
 /// `tokenizer.ggml.model` names there are.
+#[rustfmt::skip]
 const MODELS: &[&str] = &[
-    "llama",
-    "gpt2",
-    "gemma4",
-    "whitespace",
-    "bert",
-    "t5",
-    "rwkv",
+    "llama", "gpt2", "gemma4", "whitespace", "bert", "t5", "plamo2", "rwkv",
 ];
 
 /// How to encode.
@@ -187,6 +185,7 @@ impl Tokenizer {
                     Algorithm::Bpe(bpe) => bpe.encode(text, &mut out),
                     Algorithm::Wpm(wpm) => wpm.encode(text, special.unk, &mut out),
                     Algorithm::Ugm(ugm) => ugm.encode(text, &mut out),
+                    Algorithm::Plamo2(plamo2) => plamo2.encode(text, &mut out),
                     Algorithm::Rwkv(rwkv) => rwkv.encode(text, special.unk, &mut out),
                 },
             }
@@ -262,6 +261,7 @@ impl Tokenizer {
             Algorithm::Bpe(bpe) => bpe.bytes(token),
             Algorithm::Wpm(wpm) => wpm.bytes(token),
             Algorithm::Ugm(ugm) => ugm.bytes(token),
+            Algorithm::Plamo2(plamo2) => plamo2.bytes(token),
             Algorithm::Rwkv(rwkv) => rwkv.bytes(token),
         })
     }

@@ -17,7 +17,7 @@ pub(crate) use table::{ByteTable, TextList, Texts, mix};
 #[derive(Debug, Clone, Default)]
 pub struct VocabData {
     /// `tokenizer.ggml.model`: `llama` (SPM), `gpt2` (byte-level BPE), `gemma4`, `whitespace`
-    /// (BPE over characters), `bert` (WPM), `t5` (UGM) or `rwkv`.
+    /// (BPE over characters), `bert` (WPM), `t5` (UGM), `plamo2` or `rwkv`.
     pub model: String,
     /// `tokenizer.ggml.pre`: name of the pre-tokenizer (BPE only).
     pub pre: Option<String>,
@@ -261,6 +261,7 @@ fn defaults(model: &str) -> Defaults {
         "llama" => [Some(1), Some(2), Some(0), None, None, None],
         "bert" => [Some(101), None, Some(100), Some(102), Some(0), Some(103)],
         "t5" => [None, Some(1), Some(2), None, Some(0), None],
+        "plamo2" => [Some(1), Some(2), Some(0), None, Some(3), None],
         _ => [None; 6],
     }
 }
