@@ -25,13 +25,19 @@ impl Writer {
 
     pub(super) fn expression(&mut self, expr: &Expr) -> Done {
         match expr {
-            Expr::UnaryOp(it) => {
-                self.put(match it.op {
-                    UnaryOpKind::Not => "not ",
-                    UnaryOpKind::Neg => "-",
-                });
-                self.operand(&it.expr)
-            }
+            Expr::UnaryOp(it) => match it.op {
+                UnaryOpKind::Not => {
+                    self.put("not ");
+                    self.operand(&it.expr)
+                }
+                // A filter after `-x` would take it for its own.
+                UnaryOpKind::Neg => {
+                    self.put("-(");
+                    self.expression(&it.expr)?;
+                    self.put(")");
+                    Ok(())
+                }
+            },
             Expr::BinOp(it) => self.binary(it),
             Expr::Compare(it) => self.compare(it),
             Expr::IfExpr(it) => {
