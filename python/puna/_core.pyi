@@ -183,6 +183,7 @@ class Model:
         logits_all: bool = False,
         type_k: str = "f16",
         type_v: str = "f16",
+        swa_full: bool = True,
         hidden: bool = False,
         embedding: bool = False,
         rope_freq_base: float | None = None,

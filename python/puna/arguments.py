@@ -25,7 +25,6 @@ LLAMA: dict[str, tuple[object, ...]] = {
     "offload_kqv": (True,),
     "flash_attn": (False, True),  # attention never writes its scores to memory, either way
     "op_offload": (None,),
-    "swa_full": (None,),
     "no_perf": (False, True),  # nothing is printed anyway
     "lora_base": (None,),
     "lora_scale": (1.0,),

@@ -29,7 +29,8 @@ class Llama(Generation, Embeddings):
     refused by name. Different: `verbose` is off by default; `n_threads=None` takes every core.
     Beyond it: `model_path` may be bytes or a file object, and is the bundled tiny model where it is left
     out; `n_seq_max` completions run at once, more
-    wait; `progress(bytes done, bytes in all)` hears how far loading is, and may answer `False` to stop.
+    wait; with `swa_full=False` layers with a sliding window keep no more than it, and what has slid out is
+    evaluated again where it is gone back to; `progress(bytes done, bytes in all)` hears how far loading is, and may answer `False` to stop.
 
     Threads and tasks may share a `Llama`. It is freed by `close()`, or at the end of `with`.
     """
@@ -54,6 +55,7 @@ class Llama(Generation, Embeddings):
         chat_format: str | None = None,
         type_k: int | str | None = None,
         type_v: int | str | None = None,
+        swa_full: bool | None = None,
         verbose: bool = False,
         embedding: bool = False,
         pooling_type: int | str = -1,
@@ -83,6 +85,7 @@ class Llama(Generation, Embeddings):
             embedding=embedding,
             type_k=type_k,
             type_v=type_v,
+            swa_full=swa_full,
         )
         if sources.IN_BROWSER and n_gpu_layers and host is None:
             expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"

@@ -28,6 +28,7 @@ def session_options(
     embedding: bool,
     type_k: int | str | None,
     type_v: int | str | None,
+    swa_full: bool | None = None,
 ) -> dict[str, Any]:
     """The arguments of `Llama` as the core takes them."""
     if n_threads_batch not in (None, n_threads):
@@ -50,6 +51,7 @@ def session_options(
         "embedding": embeds,
         "type_k": kv_type("type_k", type_k),
         "type_v": kv_type("type_v", type_v),
+        "swa_full": swa_full is None or flag("swa_full", swa_full),
     }
 
 

@@ -90,7 +90,7 @@ fn attend(
     let alibi = a.alibi.map(|max_bias| Alibi {
         slopes: std::array::from_fn(|i| alibi_slope(max_bias, a.n_head, place(i).1)),
         pos: std::array::from_fn(|i| ctx.batch().pos[place(i).0]),
-        cells: &ctx.batch().cache,
+        cells: &ctx.view(a.layer).cache,
     });
     let (k, v, stride_v) = (cache.k.head(head), cache.v.head(head), cache.v.stride());
     let call = Attend {

@@ -20,6 +20,7 @@ use crate::pool::Pool;
 use crate::run::{Core, Local, Run};
 use crate::simd::{Kernels, Shared};
 use crate::weight::{Role, Weight};
+use crate::windows::{self, Window};
 
 mod cells;
 
@@ -32,6 +33,9 @@ pub struct CpuOptions {
     pub n_cells: usize,
     pub type_k: KvDType,
     pub type_v: KvDType,
+    /// Layers with a sliding window keep only what so many sequences can see of it; default: they
+    /// keep every cell.
+    pub n_windows: Option<usize>,
     /// Default: `PUNA_ISA`, else the fastest there is.
     pub isa: Option<Isa>,
     /// Set to true from any thread, it ends the current run (or the next one) at the next op with
@@ -44,6 +48,8 @@ pub struct Cpu {
     core: Arc<Core>,
     pool: Pool,
     crew: Crew,
+    /// One for each window that some layers keep.
+    windows: Vec<Window>,
     isa: Isa,
     roles: Vec<Role>,
     n_cells: usize,
@@ -69,8 +75,10 @@ impl Cpu {
         let pool = Pool::new(n_threads(options.n_threads)?)?;
         let graph = &plan.graph;
         let types = (options.type_k, options.type_v);
-        let caches = graph.kv.iter();
-        let caches = caches.map(|&shape| Cache::new(shape, options.n_cells, types, kernels.rows));
+        let sizes = cells_of_layers(&plan, &options);
+        let caches = graph.kv.iter().zip(&sizes);
+        let caches = caches.map(|(&shape, &n)| Cache::new(shape, n, types, kernels.rows));
+        let (windows, masks) = windows::of(graph, &sizes, options.n_cells);
         let roles = roles(&plan);
         let n_rows = padded(plan.n_tokens.max(plan.n_outputs), kernels.widest);
         let (quantized, plain) = widths(&plan, kernels);
@@ -87,6 +95,7 @@ impl Cpu {
             weights: graph.weights.iter().map(|_| None).collect(),
             arenas: plan.arenas.iter().map(|&n| Shared::zeroed(n)).collect(),
             caches: caches.collect::<Result<_>>()?,
+            windows: masks,
             activations: Activations::new(n_rows, quantized, plain),
             routed: experts::room(&plan, kernels),
             locals: (0..pool.n_workers()).map(|_| Mutex::new(local())).collect(),
@@ -95,6 +104,7 @@ impl Cpu {
         Ok(Cpu {
             core: Arc::new(core),
             crew: Crew::new(pool.n_workers()),
+            windows,
             pool,
             isa,
             roles,
@@ -170,6 +180,16 @@ impl Cpu {
             })
             .collect()
     }
+}
+
+/// Cells that each layer of a plan's cache keeps.
+pub fn cells_of_layers(plan: &Plan, options: &CpuOptions) -> Vec<usize> {
+    let places = |window: Option<u32>| match (window, options.n_windows) {
+        (Some(size), Some(n)) => windows::n_places(size, n, plan.n_tokens, options.n_cells),
+        _ => options.n_cells,
+    };
+    let windows = windows::of_layers(&plan.graph);
+    windows.into_iter().map(places).collect()
 }
 
 fn n_threads(asked: Option<usize>) -> Result<usize> {
@@ -289,7 +309,10 @@ impl Executor for Cpu {
             cache: batch.cache.clone(),
         };
         let n = (batch.outputs.len(), batch.n_tokens());
-        let run = Run::new(Arc::clone(&self.core), batch, n_workers, cancel);
+        let views = self.windows.iter_mut();
+        let views = views.map(|w| Ok((w.mask(), w.translate(&batch)?)));
+        let views = views.collect::<Result<_>>()?;
+        let run = Run::new(Arc::clone(&self.core), batch, views, n_workers, cancel);
         let run = Arc::new(run);
         let start = (self.pool.n_workers() > 1).then(Instant::now);
         self.pool.run_on(n_workers, &run)?;
@@ -324,6 +347,15 @@ impl Executor for Cpu {
     fn cache(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>> {
         self.check_cells(op)?;
         self.cells(op)
+    }
+
+    fn can_go_on(&self, cells: &[u32], positions: &[i32], at: i32) -> bool {
+        let mut windows = self.windows.iter();
+        windows.all(|w| w.can_go_on(cells, positions, at))
+    }
+
+    fn forget(&mut self, cells: &[u32]) {
+        self.windows.iter_mut().for_each(|w| w.forget(cells));
     }
 
     fn n_bytes(&self) -> u64 {

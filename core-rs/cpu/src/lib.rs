@@ -30,6 +30,7 @@ mod run;
 mod simd;
 mod simple;
 mod weight;
+mod windows;
 
-pub use exec::{Cpu, CpuOptions};
+pub use exec::{Cpu, CpuOptions, cells_of_layers};
 pub use isa::Isa;

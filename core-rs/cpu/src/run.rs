@@ -22,6 +22,8 @@ pub(crate) struct Core {
     pub(crate) weights: Vec<Option<Weight>>,
     pub(crate) arenas: Vec<Shared<f32>>,
     pub(crate) caches: Vec<Cache>,
+    /// The mask of each cache that keeps only a window.
+    pub(crate) windows: Vec<Option<Mask>>,
     pub(crate) activations: Activations,
     /// The same, of rows dealt to experts.
     pub(crate) routed: Activations,
@@ -85,6 +87,8 @@ pub(crate) struct Run {
     tiles: [Vec<TileSpan>; 2],
     turns: HashMap<RopeKey, Turns>,
     spans: HashMap<Mask, Spans>,
+    /// The batch as layers see it that keep only a window of the cache.
+    views: HashMap<Mask, Batch>,
     barrier: Barrier,
     /// One for each op: the next piece of work to be taken.
     counters: Vec<AtomicUsize>,
@@ -96,6 +100,7 @@ impl Run {
     pub(crate) fn new(
         core: Arc<Core>,
         batch: Batch,
+        views: HashMap<Mask, Batch>,
         n_workers: usize,
         cancel: Arc<AtomicBool>,
     ) -> Run {
@@ -107,7 +112,8 @@ impl Run {
                 Op::Rope { rope, .. } => Some(rope),
                 Op::RopeStore(r) => Some(&r.rope),
                 Op::Attention(a) => {
-                    spans.entry(a.mask).or_insert_with(|| batch.spans(a.mask));
+                    let view = views.get(&a.mask).unwrap_or(&batch);
+                    spans.entry(a.mask).or_insert_with(|| view.spans(a.mask));
                     None
                 }
                 _ => None,
@@ -127,6 +133,7 @@ impl Run {
             ],
             turns,
             spans,
+            views,
             barrier: Barrier::new(n_workers),
             counters: graph.ops.iter().map(|_| AtomicUsize::new(0)).collect(),
             error: Mutex::new(None),
@@ -229,6 +236,13 @@ impl<'a> Ctx<'a> {
 
     pub(crate) fn batch(&self) -> &'a Batch {
         &self.run.batch
+    }
+
+    /// The batch with the places of a layer's cache in the place of cells.
+    pub(crate) fn view(&self, layer: usize) -> &'a Batch {
+        let window = self.core.windows[layer];
+        let view = window.and_then(|mask| self.run.views.get(&mask));
+        view.unwrap_or(&self.run.batch)
     }
 
     pub(crate) fn weight(&self, id: WeightId) -> &'a Weight {

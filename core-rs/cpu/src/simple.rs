@@ -182,6 +182,6 @@ fn store(ctx: &mut Ctx<'_>, k: Operand, v: Operand, layer: usize, rope: Option<&
             key = &ctx.local.heads;
         }
         let value = ctx.row(v.columns(h * dim_v, dim_v), t);
-        cache.store(h, ctx.batch().cells[t] as usize, key, value);
+        cache.store(h, ctx.view(layer).cells[t] as usize, key, value);
     }
 }

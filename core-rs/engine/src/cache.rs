@@ -87,7 +87,7 @@ impl Cache {
         last.map(|(_, end)| end)
     }
 
-    fn is_free(&self, cell: usize) -> bool {
+    pub fn is_free(&self, cell: usize) -> bool {
         self.cells.get(cell).is_some_and(|c| c.seqs == 0)
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use puna_cpu::{Cpu, CpuOptions};
+use puna_cpu::{Cpu, CpuOptions, cells_of_layers};
 use puna_format::{Gguf, Source};
 use puna_graph::batch::MAX_SEQUENCES;
 use puna_graph::{Cell, Executor, Graph, KvDType, KvLayer, Plan, Tensor, Weight, WeightId};
@@ -44,6 +44,9 @@ pub struct SessionOptions {
     pub logits_all: bool,
     pub type_k: KvDType,
     pub type_v: KvDType,
+    /// Layers with a sliding window keep the whole context too, so that a sequence can be cut off and
+    /// gone on with anywhere; otherwise, on the CPU, what `n_seq_max` windows and a batch see.
+    pub swa_full: bool,
     /// The last layer's states can be read besides the logits.
     pub keep_hidden: bool,
     /// States of every token are the only result: no logits are computed.
@@ -65,6 +68,7 @@ impl Default for SessionOptions {
             logits_all: false,
             type_k: KvDType::F16,
             type_v: KvDType::F16,
+            swa_full: true,
             keep_hidden: false,
             embedding: false,
             rope_freq_base: None,
@@ -330,11 +334,16 @@ fn check_room(plan: &Plan, options: &SessionOptions) -> Result<()> {
     let per_cell = |kv: &KvLayer| {
         kv.n_head_kv * (options.type_k.n_bytes(kv.dim_k) + options.type_v.n_bytes(kv.dim_v))
     };
-    let cell = graph.kv.iter().map(per_cell).sum::<usize>() + size_of::<Cell>();
+    let layers = graph
+        .kv
+        .iter()
+        .zip(cells_of_layers(plan, &cpu_options(options)));
+    let cache = layers.map(|(kv, n)| (n as u64).saturating_mul(per_cell(kv) as u64));
+    let book = (options.n_ctx as u64).saturating_mul(size_of::<Cell>() as u64);
+    let cache = cache.fold(book, u64::saturating_add);
     let weight = |w: &Weight| Ok::<_, Error>((w.dtype.row_bytes(w.n_in())? * w.n_out()) as u64);
     let weights: u64 = graph.weights.iter().map(weight).sum::<Result<_>>()?;
     let activations: u64 = plan.arenas.iter().map(|&n| 4 * n as u64).sum();
-    let cache = (options.n_ctx as u64).saturating_mul(cell as u64);
     let n_bytes = weights.saturating_add(cache).saturating_add(activations);
     let fits =
         usize::try_from(n_bytes).is_ok_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok());
@@ -350,16 +359,17 @@ fn check_room(plan: &Plan, options: &SessionOptions) -> Result<()> {
 
 fn cpu(plan: Plan, options: &SessionOptions) -> Result<Box<dyn Executor>> {
     check_room(&plan, options)?;
-    let cpu = Cpu::new(
-        plan,
-        CpuOptions {
-            n_threads: options.n_threads,
-            n_cells: options.n_ctx,
-            type_k: options.type_k,
-            type_v: options.type_v,
-            isa: None,
-            cancel: options.cancel.clone(),
-        },
-    )?;
-    Ok(Box::new(cpu))
+    Ok(Box::new(Cpu::new(plan, cpu_options(options))?))
+}
+
+fn cpu_options(options: &SessionOptions) -> CpuOptions {
+    CpuOptions {
+        n_threads: options.n_threads,
+        n_cells: options.n_ctx,
+        type_k: options.type_k,
+        type_v: options.type_v,
+        n_windows: (!options.swa_full).then_some(options.n_seq_max),
+        isa: None,
+        cancel: options.cancel.clone(),
+    }
 }

@@ -224,6 +224,10 @@ impl Scheduler {
                 true => 0,
                 false => common(seq).min(request.prompt.len() - 1),
             };
+            let n_reused = match self.session.can_resume(seq, n_reused) {
+                true => n_reused,
+                false => 0,
+            };
             self.session.truncate(seq, n_reused);
             let tokenizer = self.session.tokenizer().clone();
             let running = Running::new(id, seq, request, n_reused, &tokenizer)?;

@@ -176,13 +176,44 @@ impl Session {
         }
     }
 
-    /// Removes positions `from ..` of a sequence.
+    /// Whether a sequence can go on at position `at` when what comes from there on is removed. Always,
+    /// unless layers with a sliding window have given up what they would see again
+    /// ([`SessionOptions::swa_full`]).
+    pub fn can_resume(&self, seq: u32, at: usize) -> bool {
+        let at = i32::try_from(at).unwrap_or(i32::MAX);
+        let (cells, positions) = self.cache.of(seq);
+        self.exec.can_go_on(&cells, &positions, at)
+    }
+
+    /// # Errors
+    /// [`Session::can_resume`] says no.
+    pub fn check_resume(&self, seq: u32, at: usize) -> Result<()> {
+        if self.can_resume(seq, at) {
+            return Ok(());
+        }
+        let expected = "0, or a position near the end: sliding windows have given up what is seen \
+                        from there; swa_full = True keeps it";
+        Err(Error::argument("position", at, expected))
+    }
+
+    /// Removes positions `from ..` of a sequence, which [`Session::can_resume`] there.
     pub fn truncate(&mut self, seq: u32, from: usize) {
-        self.remove(seq, from, usize::MAX);
+        self.drop_positions(seq, from, usize::MAX);
     }
 
     /// Removes positions `from .. to` of a sequence; what comes after keeps its positions.
-    pub fn remove(&mut self, seq: u32, from: usize, to: usize) {
+    ///
+    /// # Errors
+    /// The sequence would end where it cannot go on: see [`Session::can_resume`].
+    pub fn remove(&mut self, seq: u32, from: usize, to: usize) -> Result<()> {
+        if from < to && to >= self.n_past(seq) {
+            self.check_resume(seq, from.min(self.n_past(seq)))?;
+        }
+        self.drop_positions(seq, from, to);
+        Ok(())
+    }
+
+    fn drop_positions(&mut self, seq: u32, from: usize, to: usize) {
         let bound = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         self.cache.remove(seq, bound(from), bound(to));
         if let Some(history) = self.history.get_mut(seq as usize).filter(|_| from < to) {
@@ -201,6 +232,7 @@ impl Session {
         if self.n_past(target) != 0 {
             return Err(Error::argument("target", target, "an empty sequence"));
         }
+        self.check_resume(source, n.min(self.n_past(source)))?;
         let to = i32::try_from(n).unwrap_or(i32::MAX);
         self.cache.share(source, target, 0, to);
         let known = self.history(source);
@@ -222,6 +254,7 @@ impl Session {
         }
         let (from, to, delta) = (keep as i32, (keep + n) as i32, -(n as i32));
         let cells = self.cache.own(seq, to)?;
+        self.check_shift(seq, past - n, keep)?;
         self.exec.cache(&CacheOp::Shift {
             cells: cells.clone(),
             delta,
@@ -230,6 +263,19 @@ impl Session {
         self.cache.shift(&cells, delta);
         self.history[seq as usize].truncate(keep);
         Ok(())
+    }
+
+    /// Of the first `keep` positions a sequence that ends at `end` may see some again.
+    fn check_shift(&self, seq: u32, end: usize, keep: usize) -> Result<()> {
+        let (cells, positions) = self.cache.of(seq);
+        let n_kept = positions.partition_point(|&pos| pos < keep as i32);
+        let (cells, positions) = (&cells[..n_kept], &positions[..n_kept]);
+        if self.exec.can_go_on(cells, positions, end as i32) {
+            return Ok(());
+        }
+        let expected = "0: sliding windows have given up what is seen from there; swa_full = True \
+                        keeps it";
+        Err(Error::argument("keep", keep, expected))
     }
 
     /// A sequence as bytes: its tokens, their positions, their keys and values (`state.rs`).
@@ -271,7 +317,12 @@ impl Session {
                 n_ctx: self.n_ctx(),
             });
         }
+        let (cells, _) = self.cache.of(seq);
         self.truncate(seq, 0);
+        let free = cells
+            .into_iter()
+            .filter(|&c| self.cache.is_free(c as usize));
+        self.exec.forget(&free.collect::<Vec<_>>());
         if n > 0 {
             let places: Vec<_> = state.positions.iter().map(|&pos| (pos, seq)).collect();
             let cells = self.cache.take(&places)?;

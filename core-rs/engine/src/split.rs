@@ -122,6 +122,16 @@ impl Executor for Split {
         }
     }
 
+    fn can_go_on(&self, cells: &[u32], positions: &[i32], at: i32) -> bool {
+        let halves = [&self.first, &self.second];
+        halves.iter().all(|h| h.can_go_on(cells, positions, at))
+    }
+
+    fn forget(&mut self, cells: &[u32]) {
+        self.first.forget(cells);
+        self.second.forget(cells);
+    }
+
     fn n_bytes(&self) -> u64 {
         self.first.n_bytes() + self.second.n_bytes()
     }

@@ -120,6 +120,16 @@ pub trait Executor: Send {
     /// Data operations on the cache; `Save` answers bytes, the others `None`.
     fn cache(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>>;
 
+    /// Whether a sequence that has these cells, at these positions, can go on at position `at`:
+    /// layers with a sliding window may have given up cells that it would see again.
+    fn can_go_on(&self, _cells: &[u32], _positions: &[i32], _at: i32) -> bool {
+        true
+    }
+
+    /// No sequence has these cells any more, which a run's batch says of all other free cells: it is
+    /// for what happens between runs.
+    fn forget(&mut self, _cells: &[u32]) {}
+
     /// Bytes this executor holds: weights of its own, activations, cache (not mapped files).
     fn n_bytes(&self) -> u64;
 }

@@ -83,7 +83,7 @@ impl Model {
     /// the GPU of a browser tab (`puna/webgpu.js`).
     #[pyo3(signature = (
         *, n_ctx=0, n_batch=512, n_seq_max=1, n_threads=None, n_gpu_layers=0, logits_all=false,
-        type_k="f16", type_v="f16", hidden=false, embedding=false, rope_freq_base=None, rope_freq_scale=None, progress=None,
+        type_k="f16", type_v="f16", swa_full=true, hidden=false, embedding=false, rope_freq_base=None, rope_freq_scale=None, progress=None,
         host=None,
     ))]
     #[allow(clippy::too_many_arguments)] // Python names them
@@ -98,6 +98,7 @@ impl Model {
         logits_all: bool,
         type_k: &str,
         type_v: &str,
+        swa_full: bool,
         hidden: bool,
         embedding: bool,
         rope_freq_base: Option<f32>,
@@ -114,6 +115,7 @@ impl Model {
             logits_all,
             type_k: kv_dtype("type_k", type_k)?,
             type_v: kv_dtype("type_v", type_v)?,
+            swa_full,
             keep_hidden: hidden,
             embedding,
             rope_freq_base,

@@ -194,8 +194,7 @@ impl Session {
     fn remove(&self, py: Python<'_>, seq: u32, start: usize, stop: usize) -> Result<()> {
         self.state.quick(py, |state| {
             state.scheduler.session().check_seq(seq)?;
-            state.scheduler.session_mut().remove(seq, start, stop);
-            Ok(())
+            Ok(state.scheduler.session_mut().remove(seq, start, stop)?)
         })
     }
 

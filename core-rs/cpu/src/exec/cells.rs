@@ -8,7 +8,7 @@ use crate::run::Turns;
 
 impl Cpu {
     /// Runs an operation on cells that there are.
-    pub(super) fn cells(&self, op: &CacheOp) -> Result<Option<Vec<u8>>> {
+    pub(super) fn cells(&mut self, op: &CacheOp) -> Result<Option<Vec<u8>>> {
         match op {
             CacheOp::Shift { cells, delta } => {
                 for layer in 0..self.core.caches.len() {
@@ -17,14 +17,9 @@ impl Cpu {
                 Ok(None)
             }
             CacheOp::Copy { pairs } => {
-                for plane in self.planes() {
-                    for &(from, to) in pairs {
-                        let mut row = vec![];
-                        plane.save(from as usize, &mut row);
-                        plane.load(to as usize, &row);
-                    }
-                }
-                Ok(None)
+                let (from, to): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
+                let bytes = self.save(&from);
+                self.load(&to, &bytes).map(|()| None)
             }
             CacheOp::Save { cells } => Ok(Some(self.save(cells))),
             CacheOp::Load { cells, bytes } => self.load(cells, bytes).map(|()| None),
@@ -59,8 +54,8 @@ impl Cpu {
         };
         let turns = Turns::new(&rope, self.core.plan.graph.constant(rope.freqs), &[delta]);
         let cache = &self.core.caches[layer];
-        for &cell in cells {
-            cache.k.map(cell as usize, |key| {
+        for cell in cells.iter().filter_map(|&cell| self.place(layer, cell)) {
+            cache.k.map(cell, |key| {
                 let mut out = vec![0.0; key.len()];
                 (self.core.kernels.rope)(rope.layout, &turns.cos, &turns.sin, key, &mut out);
                 out
@@ -68,26 +63,38 @@ impl Cpu {
         }
     }
 
-    /// Keys and values of all layers.
-    fn planes(&self) -> impl Iterator<Item = &Plane> {
-        self.core
-            .caches
-            .iter()
-            .flat_map(|cache| [&cache.k, &cache.v])
+    /// Where a layer has a cell; `None` where it has given it up.
+    fn place(&self, layer: usize, cell: u32) -> Option<usize> {
+        let Some(mask) = self.core.windows[layer] else {
+            return Some(cell as usize);
+        };
+        let window = self.windows.iter().find(|w| w.mask() == mask)?;
+        window.place(cell).map(|place| place as usize)
     }
 
+    /// Keys and values of all layers, and whose they are.
+    fn planes(&self) -> impl Iterator<Item = (usize, &Plane)> {
+        let caches = self.core.caches.iter().enumerate();
+        caches.flat_map(|(layer, cache)| [(layer, &cache.k), (layer, &cache.v)])
+    }
+
+    /// Rows of zeros stand for what a layer has given up.
     fn save(&self, cells: &[u32]) -> Vec<u8> {
         let mut bytes = vec![];
-        for plane in self.planes() {
+        for (layer, plane) in self.planes() {
             for &cell in cells {
-                plane.save(cell as usize, &mut bytes);
+                match self.place(layer, cell) {
+                    Some(place) => plane.save(place, &mut bytes),
+                    None => bytes.resize(bytes.len() + plane.row_bytes(), 0),
+                }
             }
         }
         bytes
     }
 
-    fn load(&self, cells: &[u32], bytes: &[u8]) -> Result<()> {
-        let expected = self.planes().map(Plane::row_bytes).sum::<usize>() * cells.len();
+    fn load(&mut self, cells: &[u32], bytes: &[u8]) -> Result<()> {
+        let rows = self.planes().map(|(_, plane)| plane.row_bytes());
+        let expected = rows.sum::<usize>() * cells.len();
         if bytes.len() != expected {
             return Err(Error::Bytes {
                 what: "saved cache",
@@ -98,11 +105,14 @@ impl Cpu {
                 ),
             });
         }
+        self.windows.iter_mut().for_each(|w| w.fill(cells));
         let mut rest = bytes;
-        for plane in self.planes() {
+        for (layer, plane) in self.planes() {
             for &cell in cells {
                 let row = rest.split_off(..plane.row_bytes()).expect("length checked");
-                plane.load(cell as usize, row);
+                if let Some(place) = self.place(layer, cell) {
+                    plane.load(place, row);
+                }
             }
         }
         Ok(())
