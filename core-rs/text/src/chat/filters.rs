@@ -14,6 +14,55 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
         meter::text(v).map(|text| text.split_whitespace().count())
     });
     environment.add_filter("sort", sort);
+    environment.add_filter("join", join);
+    environment.add_filter(
+        "replace",
+        |v: &Value, from: &Value, to: &Value, count: Option<usize>| {
+            replace(
+                &meter::text(v)?,
+                &meter::text(from)?,
+                &meter::text(to)?,
+                count,
+            )
+        },
+    );
+    add_lenient(environment);
+    add_bounded(environment);
+    add_comparisons(environment);
+    environment.add_test("iterable", |v: &Value| {
+        v.is_undefined() || (!v.is_none() && v.try_iter().is_ok())
+    });
+}
+
+/// Filters to which an undefined value is an empty one.
+fn add_lenient(environment: &mut Environment<'static>) {
+    for name in ["length", "count"] {
+        environment.add_filter(name, |v: &Value| {
+            if v.is_undefined() {
+                Ok(0)
+            } else {
+                filters::length(v)
+            }
+        });
+    }
+    environment.add_filter("last", |v: Value| {
+        if v.is_undefined() {
+            Ok(v)
+        } else {
+            filters::last(v)
+        }
+    });
+    environment.add_filter("items", |v: &Value| {
+        if v.is_undefined() {
+            Ok(Value::from_iter(None::<Value>))
+        } else {
+            filters::items(v)
+        }
+    });
+}
+
+/// Filters that minijinja has, within bounds.
+fn add_bounded(environment: &mut Environment<'static>) {
     for name in ["string", "pprint"] {
         environment.add_filter(name, |v: &Value| meter::text(v));
     }
@@ -42,45 +91,6 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     );
     environment.add_filter("format", |v: &str, args: Rest<Value>| {
         format(FormatStyle::Printf, v, &args)
-    });
-    environment.add_filter("join", join);
-    environment.add_filter(
-        "replace",
-        |v: &Value, from: &Value, to: &Value, count: Option<usize>| {
-            replace(
-                &meter::text(v)?,
-                &meter::text(from)?,
-                &meter::text(to)?,
-                count,
-            )
-        },
-    );
-    for name in ["length", "count"] {
-        environment.add_filter(name, |v: &Value| {
-            if v.is_undefined() {
-                Ok(0)
-            } else {
-                filters::length(v)
-            }
-        });
-    }
-    environment.add_filter("last", |v: Value| {
-        if v.is_undefined() {
-            Ok(v)
-        } else {
-            filters::last(v)
-        }
-    });
-    environment.add_filter("items", |v: &Value| {
-        if v.is_undefined() {
-            Ok(Value::from_iter(None::<Value>))
-        } else {
-            filters::items(v)
-        }
-    });
-    add_comparisons(environment);
-    environment.add_test("iterable", |v: &Value| {
-        v.is_undefined() || (!v.is_none() && v.try_iter().is_ok())
     });
 }
 

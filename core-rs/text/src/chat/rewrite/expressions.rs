@@ -5,7 +5,7 @@
 use super::{Done, Writer, refused};
 use minijinja::Value;
 use minijinja::machinery::ast::{
-    BinOp, BinOpKind, Call, CallArg, Compare, CompareOpKind, Expr, Filter, Slice, UnaryOpKind,
+    BinOp, BinOpKind, Call, CallArg, Compare, CompareOpKind, Expr, Filter, Map, Slice, UnaryOpKind,
 };
 
 /// Filters that read no more of a value than how long it is, or one item.
@@ -97,16 +97,7 @@ impl Writer {
                 let close = if it.items.len() == 1 { ",)" } else { ")" };
                 self.items("(", &it.items, close)?;
             }
-            Expr::Map(it) => {
-                self.put("{");
-                for (key, value) in it.keys.iter().zip(&it.values) {
-                    self.expression(key)?;
-                    self.put(": ");
-                    self.expression(value)?;
-                    self.put(", ");
-                }
-                self.put("}|__kept|__made");
-            }
+            Expr::Map(it) => self.map(it)?,
             Expr::UnaryOp(_)
             | Expr::BinOp(_)
             | Expr::Compare(_)
@@ -117,6 +108,18 @@ impl Writer {
                 self.put(")");
             }
         }
+        Ok(())
+    }
+
+    fn map(&mut self, it: &Map) -> Done {
+        self.put("{");
+        for (key, value) in it.keys.iter().zip(&it.values) {
+            self.expression(key)?;
+            self.put(": ");
+            self.expression(value)?;
+            self.put(", ");
+        }
+        self.put("}|__kept|__made");
         Ok(())
     }
 
