@@ -90,10 +90,11 @@ impl Cpu {
             queries: vec![],
             heads: vec![],
         };
+        let arenas = plan.arenas.iter().map(|&n| Shared::try_zeroed(n));
         let core = Core {
             kernels,
             weights: graph.weights.iter().map(|_| None).collect(),
-            arenas: plan.arenas.iter().map(|&n| Shared::zeroed(n)).collect(),
+            arenas: arenas.collect::<Result<_>>()?,
             caches: caches.collect::<Result<_>>()?,
             windows: masks,
             activations: Activations::new(n_rows, quantized, plain),

@@ -113,8 +113,8 @@ impl Plane {
         Ok(Plane {
             dtype,
             heads,
-            codes: units(unit, codes),
-            scales: units(SCALE_BYTES, scales),
+            codes: units(unit, codes)?,
+            scales: units(SCALE_BYTES, scales)?,
         })
     }
 
@@ -226,14 +226,16 @@ struct Units {
 }
 
 impl Units {
-    fn new(unit: usize, n: usize, heads: Heads, n_cells: usize) -> Units {
-        Units {
+    fn new(unit: usize, n: usize, heads: Heads, n_cells: usize) -> Result<Units> {
+        let sizes = [heads.n, n_cells, n, unit].into_iter();
+        let size = sizes.fold(1, usize::saturating_mul);
+        Ok(Units {
             unit,
             n,
             lanes: heads.lanes,
             n_cells,
-            data: Shared::zeroed(heads.n * n_cells * n * unit),
-        }
+            data: Shared::try_zeroed(size)?,
+        })
     }
 
     fn head(&self, head: usize) -> &[u8] {

@@ -5,9 +5,11 @@
 //! or written by exactly one of them. Plans help, since no op reads the arena that it writes
 //! (`puna_graph::plan`), and ops deal rows and groups of rows to workers so that none gets two.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ops::Range;
 use std::ptr::NonNull;
+
+use puna_graph::{Error, Result};
 
 /// Plain numbers: zero bytes are a value, and nothing needs dropping.
 pub(crate) trait Number: Copy + Send + Sync + 'static {}
@@ -36,16 +38,29 @@ unsafe impl<T: Number> Sync for Shared<T> {}
 
 impl<T: Number> Shared<T> {
     /// `len` zeros. Pages are taken when first touched.
-    pub(crate) fn zeroed(len: usize) -> Self {
-        let n_bytes = len.max(1) * size_of::<T>();
+    ///
+    /// # Errors
+    /// The system has no room for them.
+    pub(crate) fn try_zeroed(len: usize) -> Result<Self> {
+        let no_room = || Error::Memory {
+            executor: "cpu".into(),
+            message: format!("no room: {len} numbers of {} bytes", size_of::<T>()),
+        };
+        let n_bytes = len.max(1).checked_mul(size_of::<T>()).ok_or_else(no_room)?;
         let align = if n_bytes >= HUGE { HUGE } else { ALIGN };
-        let layout = Layout::from_size_align(n_bytes, align).expect("a size that fits in memory");
+        let layout = Layout::from_size_align(n_bytes, align).map_err(|_| no_room())?;
         // SAFETY: the layout has a size, at least one element.
         let start = unsafe { alloc_zeroed_lazily(layout) };
-        let Some(start) = NonNull::new(start.cast::<T>()) else {
-            handle_alloc_error(layout)
-        };
-        Shared { start, len, layout }
+        let start = NonNull::new(start.cast::<T>()).ok_or_else(no_room)?;
+        Ok(Shared { start, len, layout })
+    }
+
+    /// The same for sizes that a model's weights and batches have, which were asked for before.
+    ///
+    /// # Panics
+    /// The system has no room for them after all.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        Self::try_zeroed(len).unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(crate) fn n_bytes(&self) -> u64 {
@@ -134,5 +149,18 @@ impl<T: Number> Drop for Shared<T> {
         }
         // SAFETY: allocated with this layout.
         unsafe { dealloc(start, self.layout) }
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_there_is_is_an_error() {
+        for len in [1 << 46, isize::MAX as usize / 4 - 8, usize::MAX] {
+            let error = Shared::<f32>::try_zeroed(len).err().expect("no room");
+            assert!(error.to_string().contains("no room"), "{error}");
+        }
     }
 }
