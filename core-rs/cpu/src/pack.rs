@@ -30,6 +30,8 @@ pub(crate) struct Field {
     n: usize,
     unit: usize,
     signed: bool,
+    /// Whether words are turned, see [`turn`].
+    turned: bool,
 }
 
 impl Field {
@@ -40,6 +42,7 @@ impl Field {
             n,
             unit: 4,
             signed: false,
+            turned: false,
         }
     }
 
@@ -50,6 +53,7 @@ impl Field {
             n: 1,
             unit: 2,
             signed: false,
+            turned: false,
         }
     }
 
@@ -58,6 +62,15 @@ impl Field {
         Field {
             signed: true,
             ..self
+        }
+    }
+
+    /// A word with one bit for each of 32 elements, bit `4 * j + b` of which moves to `8 * b + j`: the
+    /// byte where element `4 * j + b` has its other bits.
+    pub(crate) const fn bits(offset: usize) -> Field {
+        Field {
+            turned: true,
+            ..Field::words(offset, 1)
         }
     }
 
@@ -181,6 +194,20 @@ fn pack_chunk(
     }
 }
 
+/// Moves bit `4 * j + b` to `8 * b + j`.
+fn turn(word: u32) -> u32 {
+    // Four bits, one to each byte: copies 7 bits apart put bit `b` at `8 * b`.
+    let spread = |j: u32| ((word >> (4 * j) & 0xf) * 0x0020_4081) & 0x0101_0101;
+    (0..8).fold(0, |out, j| out | spread(j) << j)
+}
+
+/// Undoes [`turn`].
+fn turn_back(word: u32) -> u32 {
+    let bit = |j: u32, b: u32| (word >> (8 * b + j) & 1) << (4 * j + b);
+    let nibble = |j| (0..4).fold(0, |out, b| out | bit(j, b));
+    (0..8).fold(0, |out, j| out | nibble(j))
+}
+
 fn transpose_words(
     layout: &Layout,
     field: &Field,
@@ -196,7 +223,10 @@ fn transpose_words(
         for (block, out) in blocks.zip(plane.chunks_exact_mut(field.n * step)) {
             let words = block[field.offset..][..field.n_bytes()].as_chunks::<4>().0;
             for (word, out) in words.iter().zip(out.chunks_exact_mut(step)) {
-                let word = u32::from_le_bytes(*word) ^ flip;
+                let mut word = u32::from_le_bytes(*word) ^ flip;
+                if field.turned {
+                    word = turn(word);
+                }
                 out[4 * r..4 * r + 4].copy_from_slice(&word.to_le_bytes());
             }
         }
@@ -245,6 +275,9 @@ fn unpack_chunk(layout: &Layout, chunk: &[u8], n_blocks: usize, r: usize, out: &
             for (j, unit) in out.chunks_exact_mut(field.unit).enumerate() {
                 let from = &block[(j * layout.rows + r) * field.unit..][..field.unit];
                 unit.iter_mut().zip(from).for_each(|(o, b)| *o = b ^ flip);
+                if let (true, Ok(word)) = (field.turned, <[u8; 4]>::try_from(&*unit)) {
+                    unit.copy_from_slice(&turn_back(u32::from_le_bytes(word)).to_le_bytes());
+                }
             }
         }
     }

@@ -23,7 +23,11 @@ use crate::simd::Simd;
 
 pub(crate) mod float;
 pub(crate) mod q4_0;
+pub(crate) mod q4_1;
 pub(crate) mod q4_k;
+pub(crate) mod q5_0;
+pub(crate) mod q5_1;
+pub(crate) mod q5_k;
 pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 #[cfg(test)]
@@ -33,7 +37,16 @@ mod tests;
 /// `mod` line above, and its name here.
 macro_rules! for_quants {
     ($run:ident) => {
-        $run!(q4_0::Q4_0, q8_0::Q8_0, q4_k::Q4_K, q6_k::Q6_K)
+        $run!(
+            q4_0::Q4_0,
+            q4_1::Q4_1,
+            q5_0::Q5_0,
+            q5_1::Q5_1,
+            q8_0::Q8_0,
+            q4_k::Q4_K,
+            q5_k::Q5_K,
+            q6_k::Q6_K
+        )
     };
 }
 pub(crate) use for_quants;
@@ -301,7 +314,7 @@ fn halves(x: &[i8]) -> (&[i8; 16], &[i8; 16]) {
     (low, rest.first_chunk::<16>().expect("32 elements"))
 }
 
-/// The next two are the unpackings that several types share.
+/// The next four are the unpackings that several types share.
 ///
 /// Low nibbles (`shift` 0) or high ones (4) of four words from word `at` of a plane's block.
 #[inline(always)]
@@ -309,6 +322,26 @@ pub(crate) fn nibbles<S: Simd>(s: S, words: &[u8], at: usize, shift: u32) -> [S:
     let mask = s.splat_i(0x0f0f_0f0f);
     let get = |j| s.and(s.shr(s.load(words, (at + j) * 4 * S::ROWS), shift), mask);
     [get(0), get(1), get(2), get(3)]
+}
+
+/// Sets bit 4 of the bytes of four words to bit `at[j]` of the bytes of `bits[j]`.
+#[inline(always)]
+pub(crate) fn with_bit<S: Simd>(
+    s: S,
+    words: [S::I; 4],
+    bits: [S::I; 4],
+    at: [usize; 4],
+) -> [S::I; 4] {
+    let mut out = words;
+    for (j, out) in out.iter_mut().enumerate() {
+        let bit = s.and(bits[j], s.splat_i(0x0101_0101 << at[j]));
+        let bit = match at[j] {
+            0..4 => s.shl(bit, 4 - at[j] as u32),
+            _ => s.shr(bit, at[j] as u32 - 4),
+        };
+        *out = s.or(*out, bit);
+    }
+    out
 }
 
 /// Scales and minima of 6 bits of a K type's block, four a word: `[scales 0..4, 4..8]`, then the
