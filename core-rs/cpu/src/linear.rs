@@ -7,7 +7,7 @@
 
 use puna_format::DType;
 use puna_format::quant::decode_row;
-use puna_graph::{Added, FusedLinear, Operand, Part, Result, WeightId};
+use puna_graph::{Added, Error, FusedLinear, Operand, Part, Result, WeightId};
 
 use crate::activations::{Activations, TileSpan};
 use crate::dot::float::STRIP;
@@ -209,7 +209,13 @@ pub(crate) fn columns<'a>(
             Columns::Packed(p.kernels, p.n_blocks(), groups, n_groups)
         }
         Weight::Plain(p) => {
-            let bytes = p.rows(c..c + n).expect("matrices are in memory");
+            // Matrices are in memory, or mapped from a file, which may shrink.
+            let Some(bytes) = p.rows(c..c + n) else {
+                return Err(Error::Weight {
+                    name: ctx.core.plan.graph.weight(id).name.clone(),
+                    message: format!("rows {c} to {} are gone from its file", c + n),
+                });
+            };
             match p.kernels {
                 Some(kernels) => Columns::Float(kernels, bytes, n),
                 None => {

@@ -2,11 +2,14 @@
 
 mod common;
 
-use common::{Shape, batch, distance, graph, logits, plan, upload};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Shape, batch, distance, graph, logits, plan, upload, upload_as};
 use puna_cpu::{Cpu, CpuOptions, Isa};
-use puna_format::{DType, quant};
+use puna_format::{Bytes, DType, Source, quant};
 use puna_graph::reference::Reference;
-use puna_graph::{Act, CacheOp, Executor, Graph, KvDType, NormKind, RopeLayout};
+use puna_graph::{Act, CacheOp, Error, Executor, Graph, KvDType, NormKind, RopeLayout};
 
 /// With float weights and an f32 cache only the order of sums differs.
 const EXACT: f64 = 2e-5;
@@ -194,4 +197,44 @@ fn tied_embeddings_and_post_norms() {
         ..Shape::of(DType::Q8_0)
     };
     check(shape, KvDType::F32, QUANTIZED);
+}
+
+/// Bytes in memory that can go away, as those of a mapped file that shrinks.
+struct Shrinking(Bytes, Arc<AtomicBool>);
+
+impl Source for Shrinking {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> puna_format::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+
+    fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        if self.1.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.0.slice(offset, len)
+    }
+}
+
+#[test]
+fn a_matrix_that_went_away_is_an_error_with_its_name() {
+    let shape = Shape::of(DType::F32);
+    let graph = graph(shape);
+    let mut cpu = cpu(&graph, Isa::available()[0], 2, KvDType::F32);
+    let is_gone = Arc::new(AtomicBool::new(false));
+    upload_as(&graph, &mut [&mut cpu], |bytes| {
+        Arc::new(Shrinking(Bytes::new(bytes), Arc::clone(&is_gone)))
+    });
+    cpu.run(&batch(0, 3, shape.n_vocab)).unwrap();
+    is_gone.store(true, Ordering::Relaxed);
+    match cpu.run(&batch(3, 1, shape.n_vocab)) {
+        Err(Error::Weight { name, message }) => {
+            assert_eq!(name, "blk.0.attn_q.weight");
+            assert!(message.contains("are gone from its file"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use puna_format::{Bytes, DType, TensorInfo, quant};
+use puna_format::{Bytes, DType, Source, TensorInfo, quant};
 use puna_graph::build::Heads;
 use puna_graph::{
     Act, Batch, Builder, Cell, Executor, Graph, Mask, Norm, NormKind, Operand, Output, Plan, Read,
@@ -196,6 +196,15 @@ pub fn graph(s: Shape) -> Graph {
 
 /// Random weights for each tensor of a graph: unit variance is kept through matrices.
 pub fn upload(graph: &Graph, executors: &mut [&mut dyn Executor]) {
+    upload_as(graph, executors, |bytes| Arc::new(Bytes::new(bytes)));
+}
+
+/// The same from sources of any kind.
+pub fn upload_as(
+    graph: &Graph,
+    executors: &mut [&mut dyn Executor],
+    source: impl Fn(Vec<u8>) -> Arc<dyn Source>,
+) {
     let mut random = Random(0x1234_5678_9abc_def1);
     for (i, w) in graph.weights.iter().enumerate() {
         let n_in = w.n_in();
@@ -220,7 +229,7 @@ pub fn upload(graph: &Graph, executors: &mut [&mut dyn Executor]) {
                 offset: 0,
                 n_bytes: bytes.len() as u64,
             },
-            source: Arc::new(Bytes::new(bytes)),
+            source: source(bytes),
         };
         for e in executors.iter_mut() {
             e.upload(WeightId(i as u32), &tensor).unwrap();
