@@ -9,13 +9,14 @@
 |---|---|
 | `Llama` | a model with llama-cpp-python's names |
 | `Tokenizer` | text to token ids and back |
+| `bundled` | the path of the tiny model that comes with the package |
 | `Model`, `Session` | a file; several sequences in one batch, logits, states |
 | `Sampler` | chooses a token by logits and a history |
 | `chat.render` | a conversation as text, by a chat template |
 | `gguf` | `Reader` and `Writer` of model files |
 | `quantize`, `dequantize`, `quantize_file` | tensor types |
 | `devices` | what there is to compute on |
-| `bench.run` | tokens a second |
+| `bench.run` | tokens a second (`import puna.bench`) |
 | `LlamaRAMCache`, `LogitsProcessorList`, … | what llama-cpp-python has beside its `Llama` |
 | `errors` | every exception, below `PunaError` |
 """

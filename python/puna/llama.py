@@ -28,9 +28,9 @@ class Llama(Generation, Embeddings):
     Arguments, results and defaults are those of `llama_cpp.Llama`; what it has and Puna has not is
     refused by name. Different: `verbose` is off by default; `n_threads=None` takes every core.
     Beyond it: `model_path` may be bytes or a file object, and is the bundled tiny model where it is left
-    out; `n_seq_max` completions run at once, more
-    wait; with `swa_full=False` layers with a sliding window keep no more than it, and what has slid out is
-    evaluated again where it is gone back to; `progress(bytes done, bytes in all)` hears how far loading is, and may answer `False` to stop.
+    out; `n_seq_max` completions run at once, more wait; with `swa_full=False` layers with a sliding window
+    keep no more than it (on the CPU), and what has slid out is evaluated again where it is gone back to;
+    `progress(bytes done, bytes in all)` hears how far loading is, and may answer `False` to stop.
 
     Threads and tasks may share a `Llama`. It is freed by `close()`, or at the end of `with`.
     """

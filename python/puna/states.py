@@ -23,8 +23,8 @@ from puna.tokenizer import Tokenizer
 class LlamaState:
     """A context: its tokens, and their keys and values as `puna.Session.save` writes them.
 
-    Only a model of the same file, with the same `type_k`, `type_v` and `n_gpu_layers`, takes it back. It
-    is pickled as it is; `llama_state` alone, bytes, is enough for `load_state` too.
+    Only a model of the same file, with the same `type_k`, `type_v`, `n_gpu_layers` and rope frequencies,
+    takes it back. It is pickled as it is; `llama_state` alone, bytes, is enough for `load_state` too.
     """
 
     input_ids: list[int]

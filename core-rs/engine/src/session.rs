@@ -185,6 +185,8 @@ impl Session {
         self.exec.can_go_on(&cells, &positions, at)
     }
 
+    /// That a sequence can go on at position `at`.
+    ///
     /// # Errors
     /// [`Session::can_resume`] says no.
     pub fn check_resume(&self, seq: u32, at: usize) -> Result<()> {
@@ -338,6 +340,8 @@ impl Session {
         Ok(())
     }
 
+    /// That there is such a sequence.
+    ///
     /// # Errors
     /// A sequence that there is not.
     pub fn check_seq(&self, seq: u32) -> Result<()> {

@@ -2,8 +2,9 @@
 //!
 //! A text is first cut at special tokens ([`special`]); what is left is tokenized by the algorithm
 //! of the vocabulary: [`spm`] (SentencePiece: merge by score), [`bpe`] (cut into words by [`split`],
-//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words), [`ugm`] and [`plamo2`] (best sum of
-//! scores) or [`rwkv`] (longest tokens of bytes). Decoding is the same for all: the bytes of each token, in a row.
+//! merge by rank), [`wpm`] (BERT: longest tokens of cleaned words), [`ugm`] and [`plamo2`] (best sum
+//! of scores) or [`rwkv`] (longest tokens of bytes). Decoding is the same for all: the bytes of each
+//! token, in a row.
 
 use crate::vocab::{FimIds, SpecialIds, TokenType, Vocab, VocabData};
 use crate::{Error, Result};

@@ -14,6 +14,8 @@
 //! 3. Weights are unsigned in the product. What they are too large by (`8` for Q4_0) is put right
 //!    by starting the integer sum at `-8 * sum(q_x)`, which is known beforehand.
 //! 4. `T` tokens share what was unpacked from one block; their sums stay in registers.
+//! 5. One token is bound by memory: weights are fetched ahead ([`AHEAD_BYTES`]), and what a whole
+//!    block is scaled by ([`Quant::d`]) is multiplied once, behind its sub-blocks.
 
 use puna_format::DType;
 

@@ -1,6 +1,6 @@
 //! BERT's WordPiece: the text is cleaned, stripped of accents and case (as the file wishes), and cut
-//! into words and single marks; of each word the longest token is taken from the left, again and again. A word that
-//! cannot be written so is one unknown token.
+//! into words and single marks; of each word the longest token is taken from the left, again and
+//! again. A word that cannot be written so is one unknown token.
 //!
 //! Files write the start of a word with `▁` before it, what goes on without (`▁play`, `ing`). As
 //! llama.cpp does it, but for accents: those are what Unicode's decomposition makes of them, as in
