@@ -139,6 +139,20 @@ def test_parts_stay_parts(golden, tmp_path):
     assert whole.tensors.keys() == Reader(first).tensors.keys()
 
 
+def test_parts_do_not_replace_those_that_are_read(golden, tmp_path, capsys):
+    first = next((golden / "containers").glob("*-00001-of-*.gguf"), None)
+    if first is None:
+        pytest.skip("no model in parts among the golden files")
+    prefix = first.stem[: -len("-00001-of-00002")]
+    for part in first.parent.glob(f"{prefix}-*-of-*.gguf"):
+        (tmp_path / part.name).write_bytes(part.read_bytes())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    code = quantize("--keep-split", "--allow-requantize", tmp_path / first.name, tmp_path / prefix, "Q8_0")
+    assert code == 1
+    assert "expected two" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_quantized_tensors_are_taken_on_request_only(f16, tmp_path, capsys):
     assert quantize(f16, tmp_path / "q8.gguf", "Q8_0") == 0
     assert quantize(tmp_path / "q8.gguf", tmp_path / "q4.gguf", "Q4_0") == 1

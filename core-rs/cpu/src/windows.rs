@@ -162,14 +162,15 @@ impl Window {
         Some(*from as u32)
     }
 
-    /// Gives cells that are written from outside, oldest first, places: as many of the last as a
-    /// window sees and as there is room for. The others have none.
-    pub(crate) fn fill(&mut self, cells: &[u32]) {
+    /// Takes note that `cells` are written from outside, and gives those that have rows, oldest
+    /// first, places: as many of the last as a window sees and as there is room for. The others have
+    /// none.
+    pub(crate) fn fill(&mut self, cells: &[u32], with_rows: &[u32]) {
         self.forget(cells);
         self.leave_what_slid_out();
-        let n = cells.len().min(self.size as usize);
+        let n = with_rows.len().min(self.size as usize);
         let mut from = 0;
-        for &cell in &cells[cells.len() - n..] {
+        for &cell in &with_rows[with_rows.len() - n..] {
             if self.enter(cell, &mut from).is_none() {
                 return;
             }

@@ -178,6 +178,7 @@ impl Model {
         };
         let sizes: Vec<_> = metadata.iter().filter(|(key, _)| of_model(key)).collect();
         let kept = (options.type_k, options.type_v, options.n_gpu_layers);
+        let kept = (kept, options.swa_full);
         let rope = (options.rope_freq_base, options.rope_freq_scale);
         let mut hash = fnv(
             FNV_START,

@@ -54,7 +54,8 @@ impl State {
             ));
         }
         if take(&mut rest, 8)? != fingerprint.to_le_bytes() {
-            let expected = "one of this model, with the same type_k, type_v and n_gpu_layers";
+            let expected =
+                "one of this model, with the same type_k, type_v, n_gpu_layers, rope and swa_full";
             return Err(bad("a sequence of another model", expected));
         }
         let (n_tokens, n_cells) = (u32_of(take(&mut rest, 4)?), u32_of(take(&mut rest, 4)?));

@@ -118,6 +118,26 @@ fn saved_sequences_go_on() {
 }
 
 #[test]
+fn a_loaded_sequence_goes_back_no_further_than_the_saved_one() {
+    for arch in ARCHS {
+        let mut pair = Pair::new(arch);
+        pair.eval(&[0], 40);
+        // Others take the places of what the idle sequence no longer sees.
+        pair.eval(&[1], 40);
+        let [all, windowed] = &mut pair.0;
+        let saved = windowed.save(0).expect("save").expect("bytes");
+        windowed.load(2, &saved).expect("load");
+        for at in 0..=40 {
+            let (was, is) = (windowed.can_resume(0, at), windowed.can_resume(2, at));
+            assert!(was || !is, "{arch}: {at}");
+        }
+        assert!(windowed.can_resume(2, 40));
+        let error = all.load(0, &saved).expect_err("rows are missing");
+        assert!(error.to_string().contains("swa_full"), "{error}");
+    }
+}
+
+#[test]
 fn what_has_slid_out_is_not_gone_back_to() {
     let mut pair = Pair::new("gemma2");
     pair.eval(&[0], 40);

@@ -203,7 +203,8 @@ def read(talk: Talk, path: str) -> None:
 
 
 def save(talk: Talk, path: str) -> None:
-    Path(named("/save", path)).write_text(json.dumps(talk.messages, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(talk.messages, indent=1, ensure_ascii=False) + "\n"
+    Path(named("/save", path)).write_text(text, encoding="utf-8")
     note(f"{len(talk.messages)} messages written to {path}")
 
 

@@ -1,6 +1,6 @@
 //! The operations on the cache: turning, copying, saving and loading cells.
 
-use puna_graph::{CacheOp, Error, Result, Rope};
+use puna_graph::{CacheOp, Error, Mask, Result, Rope};
 
 use super::Cpu;
 use crate::kv::Plane;
@@ -92,6 +92,22 @@ impl Cpu {
         bytes
     }
 
+    /// The saved cells that the layers of a mask had not given up, see [`Cpu::save`].
+    fn kept(&self, mask: Mask, cells: &[u32], bytes: &[u8]) -> Vec<u32> {
+        let mut rest = bytes;
+        for (layer, plane) in self.planes() {
+            let (rows, behind) = rest.split_at(plane.row_bytes() * cells.len());
+            if self.core.windows[layer] == Some(mask) {
+                let rows = rows.chunks_exact(plane.row_bytes());
+                let is_there = |row: &[u8]| row.iter().any(|&b| b != 0);
+                let there = cells.iter().zip(rows).filter(|(_, row)| is_there(row));
+                return there.map(|(&cell, _)| cell).collect();
+            }
+            rest = behind;
+        }
+        cells.to_vec()
+    }
+
     fn load(&mut self, cells: &[u32], bytes: &[u8]) -> Result<()> {
         let rows = self.planes().map(|(_, plane)| plane.row_bytes());
         let expected = rows.sum::<usize>() * cells.len();
@@ -105,7 +121,11 @@ impl Cpu {
                 ),
             });
         }
-        self.windows.iter_mut().for_each(|w| w.fill(cells));
+        let masks: Vec<_> = self.windows.iter().map(|w| w.mask()).collect();
+        for (i, mask) in masks.into_iter().enumerate() {
+            let kept = self.kept(mask, cells, bytes);
+            self.windows[i].fill(cells, &kept);
+        }
         let mut rest = bytes;
         for (layer, plane) in self.planes() {
             for &cell in cells {
