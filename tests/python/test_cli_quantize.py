@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -151,6 +152,22 @@ def test_parts_do_not_replace_those_that_are_read(golden, tmp_path, capsys):
     assert code == 1
     assert "expected two" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.native
+def test_only_files_are_replaced_and_links_are_followed(f16, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "a device or a pipe"), ("folder", "a folder")):
+        assert quantize(f16, tmp_path / name, "Q8_0") == 1
+        assert f"{name}: what is there is {kind}, expected a file" in capsys.readouterr().err
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    (tmp_path / "target.gguf").write_bytes(b"old")
+    (tmp_path / "link.gguf").symlink_to("target.gguf")
+    assert quantize(f16, tmp_path / "link.gguf", "Q8_0") == 0
+    assert (tmp_path / "link.gguf").is_symlink()
+    assert Reader(tmp_path / "target.gguf").tensors
+    assert names(tmp_path) == ["f16.gguf", "folder", "link.gguf", "pipe", "target.gguf"]
 
 
 def test_quantized_tensors_are_taken_on_request_only(f16, tmp_path, capsys):

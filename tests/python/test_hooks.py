@@ -213,7 +213,8 @@ def test_what_cannot_be_drawn_ends_one_completion_alone(tiny):
     async def run() -> list[object]:
         with await puna.Llama.aload(tiny, n_ctx=64, n_seq_max=2) as llm:
             hooks = (None, nothing)
-            calls = (llm.acreate_completion(PROMPT, max_tokens=4, logits_processor=h) for h in hooks)
+            options = {"max_tokens": 4, "ignore_eos": True}
+            calls = (llm.acreate_completion(PROMPT, **options, logits_processor=h) for h in hooks)
             return await asyncio.gather(*calls, return_exceptions=True)
 
     fine, failed = asyncio.run(run())

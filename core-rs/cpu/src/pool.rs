@@ -325,6 +325,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "there is one thread")]
     fn workers_meet_however_late_one_is() {
         let pool = Pool::new(3).expect("threads");
         for late in 0..3 {
@@ -335,6 +336,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "there is one thread")]
     fn a_job_may_be_for_some_workers() {
         let pool = Pool::new(3).expect("threads");
         for n in [1, 2, 3, 1, 3, 2] {

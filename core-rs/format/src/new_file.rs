@@ -19,11 +19,9 @@ impl NewFile {
     /// Lets `fill` write it and brings it to the disk. Errors name `path`.
     pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<Self> {
         let write = || {
-            let (part, mut file) = create_beside(path)?;
-            let new = NewFile {
-                part,
-                path: path.to_path_buf(),
-            };
+            let path = place(path)?;
+            let (part, mut file) = create_beside(&path)?;
+            let new = NewFile { part, path };
             fill(&mut file)?;
             file.sync_all().doing("bring the file to the disk")?;
             Ok(new) // here `file` closes: Windows does not rename an open file
@@ -47,6 +45,23 @@ impl Drop for NewFile {
             // The error that led here is the one to report; what cannot be removed stays.
             let _gone = std::fs::remove_file(&self.part);
         }
+    }
+}
+
+/// Where a file of this name goes: behind links, and never in place of what is no file.
+fn place(path: &Path) -> Result<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let found = if there.is_dir() {
+                "a folder"
+            } else {
+                "a device or a pipe"
+            };
+            let expected = "a file, or nothing yet";
+            Err(Error::invalid("what is there", found, expected))
+        }
+        Ok(_) if path.is_symlink() => path.canonicalize().doing("follow the link"),
+        _ => Ok(path.to_path_buf()),
     }
 }
 

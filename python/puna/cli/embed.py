@@ -75,7 +75,8 @@ def run(given: argparse.Namespace) -> int:
 
 def texts_of(given: argparse.Namespace) -> list[str]:
     """The texts, by whichever flag they came."""
-    typed = given.prompt if given.prompt is not None else " ".join(given.words) or None
+    words = " ".join(given.words) if given.words else None
+    typed = words if given.prompt is None else given.prompt
     if sum([given.prompt is not None, bool(given.words), given.file is not None]) != 1:
         raise ArgumentError("texts by -p, words or -f, expected one of them")
     separator = unescaped(given.embd_separator) if given.escape else given.embd_separator

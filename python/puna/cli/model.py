@@ -1,12 +1,14 @@
 """Flags that name a model and how it runs; llama.cpp's names."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from puna.cli.parser import count, number, override
 from puna.cli.pull import add_hub, pulled
-from puna.cli.terminal import Progress
+from puna.cli.terminal import Progress, note
+from puna.device import devices
 from puna.errors import ArgumentError
 from puna.formats import FORMATS
 from puna.gguf import Reader
@@ -110,6 +112,8 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         metadata = Reader(path).metadata
         trained = metadata.get(f"{metadata.get('general.architecture')}.context_length")
         n_ctx = min(trained, MOST_CTX) if isinstance(trained, int) else MOST_CTX
+    if given.gpu_layers:
+        note_software()
     return Llama(
         path,
         n_ctx=n_ctx,
@@ -128,6 +132,13 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         progress=Progress("loading"),
         **options,
     )
+
+
+def note_software() -> None:
+    """Says so where the GPU that would be taken is a program on the CPU."""
+    gpus = [device for device in devices() if device.type == "gpu"]
+    if gpus and gpus[0].detail.get("kind") == "software" and not os.environ.get("PUNA_GPU_DEVICE"):
+        note(f"{gpus[0].name} is no GPU but a program that plays one: -ngl 0 is far faster")
 
 
 def chat_format(given: argparse.Namespace) -> str | None:

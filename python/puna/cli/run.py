@@ -72,6 +72,8 @@ def run(given: argparse.Namespace) -> int:
     last_n = sampling.last_n(given, metadata)
     options = text.options(given, metadata)
     with load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n) as llm:
+        if given.predict == 0:
+            return 0
         chats = given.conversation
         if chats is None:
             chats = has_template(given, llm)

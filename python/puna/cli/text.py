@@ -39,7 +39,7 @@ def add_escape(parser: argparse.ArgumentParser) -> None:
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--predict", "--n-predict", type=count(-1), default=-1, metavar="N",
-        help="most tokens; default: -1, until the model or its context ends",
+        help="most tokens; 0: none; default: -1, until the model or its context ends",
     )  # fmt: skip
     parser.add_argument(
         "-c", "--ctx-size", type=count(0), metavar="N",

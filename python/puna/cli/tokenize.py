@@ -58,7 +58,8 @@ def run(given: argparse.Namespace) -> int:
 
 def text_of(given: argparse.Namespace) -> str:
     """The text, by whichever flag it came. That of the command line has escapes."""
-    typed = given.prompt if given.prompt is not None else " ".join(given.words) or None
+    words = " ".join(given.words) if given.words else None
+    typed = words if given.prompt is None else given.prompt
     named = [given.prompt is not None, bool(given.words), given.file is not None, given.stdin]
     if sum(named) != 1:
         found = "none" if not any(named) else "several"
