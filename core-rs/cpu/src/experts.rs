@@ -15,7 +15,7 @@ use puna_graph::reference::SMALLEST_SUM;
 use puna_graph::{Gating, LinearExperts, Op, Plan, Result, Route, WeightId};
 
 use crate::activations::{Activations, TileSpan, padded, tiling};
-use crate::linear::{COLUMNS, MAX_TILE, columns};
+use crate::linear::{COLUMNS, ZEROS, columns};
 use crate::run::Ctx;
 use crate::simd::Kernels;
 use crate::weight::Weight;
@@ -205,10 +205,10 @@ fn one_block(
         true => &ctx.local.activations,
         false => &core.routed,
     };
-    let mut y = [0.0; MAX_TILE * COLUMNS];
+    let (mut y, mut part) = (ZEROS, ZEROS);
     let n_out = rows.len();
     for &tile in tiles {
-        weights.product(x, tile, n_in, &mut y);
+        weights.product(x, tile, n_in, &mut y, &mut part);
         let pairs = &pairs[tile.first..][..tile.n_used];
         for (y, pair) in y.chunks_exact(COLUMNS).zip(pairs) {
             let col = pair.slot * n_out + own.start - rows.start;

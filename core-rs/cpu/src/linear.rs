@@ -22,6 +22,16 @@ pub(crate) const COLUMNS: usize = 16;
 pub(crate) const MAX_TILE: usize = 16;
 /// Results of a tile, `[token][COLUMNS]`.
 pub(crate) type Block = [f32; MAX_TILE * COLUMNS];
+pub(crate) const ZEROS: Block = [0.0; MAX_TILE * COLUMNS];
+
+/// Room for the results of a block of columns, made once an op: zeros for each block cost some
+/// hundredths of a token in WASM.
+struct Room {
+    y: Block,
+    up: Block,
+    /// Of one group, before it is spread.
+    part: Block,
+}
 
 /// A linear with nothing around it.
 pub(crate) fn single(
@@ -120,6 +130,11 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
         1 => (n_blocks / (32 * ctx.n_workers)).clamp(1, 8),
         _ => 1,
     };
+    let mut room = Room {
+        y: ZEROS,
+        up: ZEROS,
+        part: ZEROS,
+    };
     loop {
         let first = ctx.take() * at_once;
         if first >= n_blocks {
@@ -132,7 +147,14 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
                 col += widths[part];
                 part += 1;
             }
-            one_block(ctx, f, tiles, (part, block * COLUMNS, widths[part]), col)?;
+            one_block(
+                ctx,
+                f,
+                tiles,
+                (part, block * COLUMNS, widths[part]),
+                col,
+                &mut room,
+            )?;
         }
     }
 }
@@ -144,6 +166,7 @@ fn one_block(
     tiles: &[TileSpan],
     (part, c, width): (usize, usize, usize),
     col: usize,
+    room: &mut Room,
 ) -> Result<()> {
     let n = COLUMNS.min(width - c);
     let n_in = f.x.width;
@@ -167,17 +190,21 @@ fn one_block(
         [one] if one.size == 1 => &ctx.local.activations,
         _ => &core.activations,
     };
-    let (mut y, mut y_up) = ([0.0; MAX_TILE * COLUMNS], [0.0; MAX_TILE * COLUMNS]);
+    let Room {
+        y,
+        up: y_up,
+        part: of_group,
+    } = room;
     for &tile in tiles {
-        weights.product(x, tile, n_in, &mut y);
-        bias(ctx, f.parts[part].bias, c, n, tile, &mut y);
+        weights.product(x, tile, n_in, y, of_group);
+        bias(ctx, f.parts[part].bias, c, n, tile, y);
         if let (Some(up), Some(act)) = (&up, f.glu) {
-            up.product(x, tile, n_in, &mut y_up);
-            bias(ctx, f.parts[1].bias, c, n, tile, &mut y_up);
+            up.product(x, tile, n_in, y_up, of_group);
+            bias(ctx, f.parts[1].bias, c, n, tile, y_up);
             let len = tile.size * COLUMNS;
             (core.kernels.glu)(act, &mut y[..len], &y_up[..len]);
         }
-        finish(ctx, f, tile, out, &mut y);
+        finish(ctx, f, tile, out, y);
     }
     ctx.local.decoded = decoded;
     Ok(())
@@ -231,8 +258,15 @@ pub(crate) fn columns<'a>(
 }
 
 impl Columns<'_> {
-    /// `y[t * COLUMNS + c]` for the tokens of a tile.
-    pub(crate) fn product(&self, x: &Activations, tile: TileSpan, n_in: usize, y: &mut Block) {
+    /// `y[t * COLUMNS + c]` for the tokens of a tile; `part` is room for those of a group.
+    pub(crate) fn product(
+        &self,
+        x: &Activations,
+        tile: TileSpan,
+        n_in: usize,
+        y: &mut Block,
+        part: &mut Block,
+    ) {
         match self {
             Columns::Packed(kernels, n_blocks, groups, n_groups) => {
                 let (run, rows) = (kernels.tile(tile.size), kernels.layout.rows);
@@ -240,10 +274,9 @@ impl Columns<'_> {
                 if rows == COLUMNS {
                     return run(groups[0], *n_blocks, x, y);
                 }
-                let mut part: Block = [0.0; MAX_TILE * COLUMNS];
                 for (g, group) in groups[..*n_groups].iter().enumerate() {
-                    run(group, *n_blocks, x, &mut part);
-                    spread(&part, rows, tile.size, g * rows, y);
+                    run(group, *n_blocks, x, part);
+                    spread(part, rows, tile.size, g * rows, y);
                 }
             }
             Columns::Float(kernels, w, n) => {
@@ -251,12 +284,11 @@ impl Columns<'_> {
                 let x = x.rows(tile, n_in);
                 let at_once = if tile.size == 1 { 1 } else { 4 };
                 let run = kernels.strip(at_once);
-                let mut part: Block = [0.0; MAX_TILE * COLUMNS];
                 for first in (0..*n).step_by(STRIP) {
                     let w = &w[first * row_bytes..(first + STRIP).min(*n) * row_bytes];
                     for t in (0..tile.size).step_by(at_once) {
-                        run(w, n_in, &x[t * n_in..][..at_once * n_in], &mut part);
-                        spread(&part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
+                        run(w, n_in, &x[t * n_in..][..at_once * n_in], part);
+                        spread(part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
                     }
                 }
             }
