@@ -4,9 +4,8 @@ import argparse
 from typing import Any
 
 from puna.cli import llamacpp, sampling, text
-from puna.cli.model import add_execution, add_model, add_template, load, path_of, require_template
+from puna.cli.model import add_execution, add_model, add_template, require_template
 from puna.cli.talk import HELP, Talk, add_talk, converse
-from puna.gguf import Reader
 
 EPILOG = f"""examples:
   puna chat                                       with the bundled model
@@ -41,11 +40,7 @@ def add(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    sampling.unescape(given, "prompt", "system_prompt", "reverse_prompt", "in_prefix", "in_suffix")
-    first, system = text.prompt_of(given), text.system_of(given)
-    metadata = Reader(path_of(given)).metadata
-    last_n = sampling.last_n(given, metadata)
-    options = text.options(given, metadata)
-    with load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n) as llm:
+    llm, first, system, options = text.start(given)
+    with llm:
         require_template(given, llm)
         return converse(Talk(llm, given, options, system), first, once=given.single_turn)

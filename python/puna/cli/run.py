@@ -11,13 +11,10 @@ from puna.cli.model import (
     add_model,
     add_template,
     has_template,
-    load,
-    path_of,
     require_template,
 )
 from puna.cli.talk import Talk, add_talk, converse
 from puna.errors import ArgumentError
-from puna.gguf import Reader
 
 EPILOG = """examples:
   puna run                                    the bundled model, with a prompt of its own
@@ -66,12 +63,8 @@ def add(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    sampling.unescape(given, "prompt", "system_prompt", "reverse_prompt", "in_prefix", "in_suffix")
-    prompt, system = text.prompt_of(given), text.system_of(given)
-    metadata = Reader(path_of(given)).metadata
-    last_n = sampling.last_n(given, metadata)
-    options = text.options(given, metadata)
-    with load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n) as llm:
+    llm, prompt, system, options = text.start(given)
+    with llm:
         if given.predict == 0:
             return 0
         chats = given.conversation

@@ -7,11 +7,11 @@ from contextlib import closing
 from typing import Any
 
 from puna.cli import sampling
-from puna.cli.model import read_text
+from puna.cli.model import load, path_of, read_text
 from puna.cli.parser import count
 from puna.cli.terminal import note
 from puna.errors import ArgumentError
-from puna.gguf import Metadata
+from puna.gguf import Metadata, Reader
 from puna.llama import Llama
 
 
@@ -78,6 +78,17 @@ def options(given: argparse.Namespace, metadata: Metadata) -> dict[str, Any]:
         "max_tokens": None if given.predict == -1 else given.predict,
         "stop": given.reverse_prompt,
     }
+
+
+def start(given: argparse.Namespace) -> tuple[Llama, str | None, str | None, dict[str, Any]]:
+    """The model of the flags, its prompt and system prompt, and the keywords of a completion."""
+    sampling.unescape(given, "prompt", "system_prompt", "reverse_prompt", "in_prefix", "in_suffix")
+    prompt, system = prompt_of(given), system_of(given)
+    metadata = Reader(path_of(given)).metadata
+    last_n = sampling.last_n(given, metadata)
+    keywords = options(given, metadata)
+    llm = load(given, given.ctx_size, seed=given.seed, last_n_tokens_size=last_n)
+    return llm, prompt, system, keywords
 
 
 def say(chunks: Any) -> str:
