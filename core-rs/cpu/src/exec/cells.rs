@@ -5,6 +5,7 @@ use puna_graph::{CacheOp, Error, Mask, Result, Rope};
 use super::Cpu;
 use crate::kv::Plane;
 use crate::run::Turns;
+use crate::windows::Window;
 
 impl Cpu {
     /// Runs an operation on cells that there are.
@@ -121,10 +122,10 @@ impl Cpu {
                 ),
             });
         }
-        let masks: Vec<_> = self.windows.iter().map(|w| w.mask()).collect();
-        for (i, mask) in masks.into_iter().enumerate() {
-            let kept = self.kept(mask, cells, bytes);
-            self.windows[i].fill(cells, &kept);
+        let kept = |w: &Window| self.kept(w.mask(), cells, bytes);
+        let kept: Vec<_> = self.windows.iter().map(kept).collect();
+        for (window, kept) in self.windows.iter_mut().zip(&kept) {
+            window.fill(cells, kept);
         }
         let mut rest = bytes;
         for (layer, plane) in self.planes() {
