@@ -25,7 +25,7 @@ build/native.stamp: build/venv.stamp pyproject.toml $(RUST_SOURCES)
 
 ## demo: text from the bundled model, with a timing line
 demo: build
-	$(BIN)/puna run
+	$(BIN)/puna run < /dev/null
 
 ## wasm: the wheel for Pyodide, into dist/
 wasm: build/wasm.stamp

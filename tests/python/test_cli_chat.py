@@ -103,7 +103,7 @@ def test_a_model_without_a_template_needs_one(chat, stories):
         ("/regen\n", [], 1, "/regen: no message yet"),
         ("/read\n", [], 1, "/read: no file, expected /read FILE"),
         ("/read nothing.txt\n", [], 1, "nothing.txt"),
-        ("", ["-p", "a", "-f", "b"], 1, "prompts by -p and -f, expected one"),
+        ("", ["-p", "a", "b"], 1, "prompts by -p and words, expected one"),
         ("", ["--lora", "a.gguf"], 2, "--lora is a flag of llama.cpp that Puna has not"),
         ("", ["--grammar"], 2, "--grammar is a flag of llama.cpp"),
         ("Hello\n", ["-c", "8"], 1, "8"),

@@ -3,13 +3,13 @@
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from puna.cli import llamacpp
-from puna.cli.model import add_execution, add_model, load, read_text
+from puna.cli.model import add_execution, add_model, load
 from puna.cli.parser import count, unescaped
+from puna.cli.reading import is_piped, read_input
 from puna.cli.text import add_escape
 from puna.embedding import NAMES
 from puna.errors import ArgumentError
@@ -18,6 +18,7 @@ EPILOG = """examples:
   puna embed -m bert.gguf -p "a cat"                          a line of numbers
   puna embed -m bert.gguf -p "a cat\\na dog" --embd-output-format json+
   puna embed -m model.gguf --pooling mean -f lines.txt --embd-output-format array
+  cat lines.txt | puna embed -m bert.gguf                     each line a text
   puna embed -m model.gguf --embd-normalize -1 --embd-separator "<#sep#>" -p "one<#sep#>two"
 """
 
@@ -36,7 +37,12 @@ def add(commands: Any) -> None:
     add_model(parser)
     parser.add_argument("words", nargs="*", metavar="TEXT", help="the texts, if not given by a flag")
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the texts, a line each")
-    parser.add_argument("-f", "--file", metavar="FILE", help="a file of them; - reads standard input")
+    parser.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="a file of them; -: standard input, which is read too where no text is given",
+    )
     add_escape(parser)
     parser.add_argument(
         "--pooling", choices=[*NAMES], help="how vectors of tokens become one; default: the model's way"
@@ -77,12 +83,13 @@ def texts_of(given: argparse.Namespace) -> list[str]:
     """The texts, by whichever flag they came."""
     words = " ".join(given.words) if given.words else None
     typed = words if given.prompt is None else given.prompt
+    if not given.words and given.prompt is None and given.file is None and is_piped():
+        given.file = "-"
     if sum([given.prompt is not None, bool(given.words), given.file is not None]) != 1:
         raise ArgumentError("texts by -p, words or -f, expected one of them")
     separator = unescaped(given.embd_separator) if given.escape else given.embd_separator
     if typed is None:
-        text = sys.stdin.read() if given.file == "-" else read_text(given.file)
-        text = text.removesuffix("\n")
+        text = read_input(given.file).removesuffix("\n")
     else:
         text = unescaped(typed) if given.escape else typed
     return text.split(separator) if separator else [text]

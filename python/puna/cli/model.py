@@ -2,11 +2,11 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
 
 from puna.cli.parser import count, number, override
 from puna.cli.pull import add_hub, pulled
+from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
 from puna.device import devices
 from puna.errors import ArgumentError
@@ -174,11 +174,3 @@ def template_override(given: argparse.Namespace) -> dict[str, str]:
 
 def is_jinja(text: str) -> bool:
     return "{{" in text or "{%" in text
-
-
-def read_text(path: str) -> str:
-    """A file of UTF-8."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ArgumentError(f"{path}: byte {error.start} is no UTF-8, expected text") from error

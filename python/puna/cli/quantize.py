@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from math import prod
-from pathlib import Path
 from typing import Any, NoReturn
 
 from puna import quant
@@ -16,6 +15,7 @@ from puna._native import core
 from puna.cli import llamacpp
 from puna.cli.info import size
 from puna.cli.parser import count, override
+from puna.cli.reading import read_text
 from puna.cli.terminal import Progress
 from puna.errors import ArgumentError
 from puna.gguf import Reader
@@ -72,7 +72,7 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     source, target, type_, n_threads = places(given)
     if given.tensor_type_file:
-        text = Path(given.tensor_type_file).read_text(encoding="utf-8")
+        text = read_text(given.tensor_type_file)
         given.tensor_type += [parsed(given, tensor_type, item) for item in text.split()]
     reader = Reader(source)
     started = time.perf_counter()

@@ -13,13 +13,17 @@ from puna.cli.model import (
     has_template,
     require_template,
 )
+from puna.cli.reading import has_unread, is_piped
 from puna.cli.talk import Talk, add_talk, converse
+from puna.cli.terminal import note
 from puna.errors import ArgumentError
 
 EPILOG = """examples:
   puna run                                    the bundled model, with a prompt of its own
   puna run Tell me a story                    the same with yours
   puna run -m model.gguf -p "Why?" -n 100 --temp 0
+  echo "Why?" | puna run -m model.gguf        without a prompt, what is piped in is the prompt
+  puna run -m model.gguf -p "Sum up:" -f - < text.txt      with one, -f - puts it after that
   puna run -m model.gguf                      a conversation, at a terminal
   puna run -hf user/repository:Q4_K_M -p Hi   a model of huggingface.co
   puna run -m model.gguf -no-cnv -f text.txt  continue a text, without the chat template
@@ -39,7 +43,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_model(parser)
-    text.add_prompt(parser, "the prompt, if not given by -p or -f")
+    text.add_prompt(parser, "the prompt, if not given by -p, -f or a pipe")
     text.add_output(parser)
     chat = parser.add_mutually_exclusive_group()
     chat.add_argument(
@@ -63,6 +67,8 @@ def add(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
+    if not given.words and given.prompt is None and given.file is None and is_piped():
+        given.file = "-"
     llm, prompt, system, options = text.start(given)
     with llm:
         if given.predict == 0:
@@ -86,4 +92,6 @@ def run(given: argparse.Namespace) -> int:
             text.say(llm.create_chat_completion(messages, stream=True, **options))
         print()
         text.note_speed(given, llm)
+    if has_unread():
+        note("what was piped in was not read: beside a prompt, -f - puts it after that")
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from puna.cli import text
-from puna.cli.model import read_text
+from puna.cli.reading import read_text
 from puna.cli.terminal import fail, note
 from puna.errors import ArgumentError, PunaError
 from puna.llama import Llama

@@ -1,14 +1,14 @@
 """What commands that write text have in common: flags of prompts, and answers printed as they come."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from puna.cli import sampling
-from puna.cli.model import load, path_of, read_text
+from puna.cli.model import load, path_of
 from puna.cli.parser import count
+from puna.cli.reading import read_input, read_text
 from puna.cli.terminal import note
 from puna.errors import ArgumentError
 from puna.gguf import Metadata, Reader
@@ -18,7 +18,9 @@ from puna.llama import Llama
 def add_prompt(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument("words", nargs="*", metavar="PROMPT", help=words)
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the same")
-    parser.add_argument("-f", "--file", metavar="FILE", help="a file with it; - reads standard input")
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", help="a file with it, or with what comes after it; -: standard input"
+    )
     system = parser.add_mutually_exclusive_group()
     system.add_argument("-sys", "--system-prompt", metavar="TEXT", help="the system prompt of a chat")
     system.add_argument("-sysf", "--system-prompt-file", metavar="FILE", help="a file with it")
@@ -53,17 +55,17 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def prompt_of(given: argparse.Namespace) -> str | None:
-    """The prompt, by whichever flag it came."""
-    named = [("-p", given.prompt), ("-f", given.file), ("words", " ".join(given.words) or None)]
-    found = [(name, value) for name, value in named if value is not None]
+    """The prompt, by whichever flag it came; with `-f` beside it, a blank line and that file after it."""
+    words = " ".join(given.words) or None
     if given.words and given.words[0].endswith(".gguf") and not given.model:
         raise ArgumentError(f"{given.words[0]}, expected a prompt: a model comes by -m {given.words[0]}")
-    if len(found) > 1:
-        raise ArgumentError(f"prompts by {' and '.join(name for name, _ in found)}, expected one")
+    if given.prompt is not None and words is not None:
+        raise ArgumentError("prompts by -p and words, expected one")
+    prompt: str | None = words if given.prompt is None else given.prompt
     if given.file is None:
-        return found[0][1] if found else None
-    text = sys.stdin.read() if given.file == "-" else read_text(given.file)
-    return text.removesuffix("\n")
+        return prompt
+    text = read_input(given.file).removesuffix("\n")
+    return f"{prompt}\n\n{text}" if prompt else text
 
 
 def system_of(given: argparse.Namespace) -> str | None:

@@ -1,12 +1,12 @@
 """`puna tokenize`: the tokens of a text."""
 
 import argparse
-import sys
 from typing import Any
 
 from puna.cli import llamacpp
-from puna.cli.model import add_model, path_of, read_text
+from puna.cli.model import add_model, path_of
 from puna.cli.parser import unescaped
+from puna.cli.reading import is_piped, read_input, read_stdin
 from puna.cli.text import add_escape
 from puna.errors import ArgumentError
 from puna.tokenizer import Tokenizer
@@ -15,7 +15,7 @@ EPILOG = """examples:
   puna tokenize -m model.gguf -p "Hello world"    a line a token: its id and its text
   puna tokenize -m model.gguf --ids Hello world   [9906, 1917]
   puna tokenize -m model.gguf --show-count --ids -f book.txt | tail -1
-  echo "<|im_end|>" | puna tokenize -m model.gguf --stdin --no-parse-special
+  echo "<|im_end|>" | puna tokenize -m model.gguf --no-parse-special
 """
 
 
@@ -27,8 +27,10 @@ def add(commands: Any) -> None:
     add_model(parser)
     parser.add_argument("words", nargs="*", metavar="TEXT", help="the text, if not given by a flag")
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the text")
-    parser.add_argument("-f", "--file", metavar="FILE", help="a file with it")
-    parser.add_argument("--stdin", action="store_true", help="read it from standard input")
+    parser.add_argument("-f", "--file", metavar="FILE", help="a file with it; -: standard input")
+    parser.add_argument(
+        "--stdin", action="store_true", help="read standard input, as it is read where no text is given"
+    )
     add_escape(parser)
     parser.add_argument("--ids", action="store_true", help="the ids alone, as a list")
     parser.add_argument("--no-bos", action="store_true", help="no BOS, even where the model wants one")
@@ -61,9 +63,11 @@ def text_of(given: argparse.Namespace) -> str:
     words = " ".join(given.words) if given.words else None
     typed = words if given.prompt is None else given.prompt
     named = [given.prompt is not None, bool(given.words), given.file is not None, given.stdin]
+    if not any(named) and is_piped():
+        return read_stdin()
     if sum(named) != 1:
         found = "none" if not any(named) else "several"
         raise ArgumentError(f"texts by -p, words, -f, --stdin: {found}, expected one")
     if typed is not None:
         return unescaped(typed) if given.escape else typed
-    return sys.stdin.read() if given.stdin else read_text(given.file)
+    return read_stdin() if given.stdin else read_input(given.file)
