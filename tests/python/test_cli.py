@@ -41,6 +41,33 @@ def test_run_stops_at_a_text(stories, capsys):
     assert capsys.readouterr().out == "Once upon a time, there was a little \n"
 
 
+def test_run_generates_as_many_tokens_as_asked_for(stories, capsys):
+    shared = ["run", "-m", str(stories), "-p", "Once upon a time", "--temp", "0", "-c", "20", "-n"]
+    for n, says in (
+        ("0", "generated 0 tokens"),
+        ("3", "generated 3 tokens"),
+        ("-1", "is full"),
+        ("-2", "is full"),
+    ):
+        assert main([*shared, n]) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("Once upon a time")
+        assert (out == "Once upon a time\n") == (n == "0")
+        assert "prompt 5 tokens" in err
+        assert says in err
+
+
+def test_a_context_that_is_too_small_is_said_to_be(stories, capsys):
+    shared = ["run", "-m", str(stories), "--temp", "0"]
+    assert main([*shared, "-c", "4", "Once upon a time"]) == 1
+    assert "n_ctx = 4" in (err := capsys.readouterr().err)
+    assert "-c N sets a larger one (trained: " in err
+    assert main([*shared, "-c", "8", "Once upon a time"]) == 0
+    assert "the context of 8 tokens is full: -c N" in capsys.readouterr().err
+    assert main([*shared, "-c", "8", "-n", "2", "Once upon a time"]) == 0
+    assert "is full" not in capsys.readouterr().err
+
+
 def test_run_without_a_model_runs_the_bundled_one(bundled, capsys):
     assert main(["run", "-n", "12"]) == 0
     out, err = capsys.readouterr()
@@ -132,7 +159,7 @@ def test_devices_begin_with_the_cpu(capsys):
     [
         (["run", "-m", "nothing.gguf"], 1, "nothing.gguf"),
         (["run", "--temperatur", "1"], 2, "unrecognized arguments: --temperatur"),
-        (["run", "-n", "few"], 2, "'few', expected a whole number, -1 or more"),
+        (["run", "-n", "few"], 2, "'few', expected a whole number, -2 or more"),
         (["run", "-p", "a", "b"], 1, "prompts by -p and words, expected one"),
         (["run", "model.gguf", "a"], 1, "model.gguf, expected a prompt: a model comes by -m model.gguf"),
         (["sing"], 2, "invalid choice: 'sing'"),

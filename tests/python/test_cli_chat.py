@@ -73,6 +73,19 @@ def test_messages_may_have_several_lines(chat):
     assert "user: a\nb\nassistant" in chat("a\nb/\n/history\n", "--multiline-input")[1]
 
 
+def test_a_full_context_is_noticed_and_cleared(chat):
+    code, out, err = chat("Hello\nHello\n", "-c", "30")
+    assert (code, out) == (1, HELLO + "\n")
+    assert "n_ctx = 30" in err
+    assert "/clear begins anew" in err
+    assert chat("Hello\n/clear\nHello\n", "-c", "30")[:2] == (0, f"{HELLO}\n{HELLO}\n")
+    assert "the context of 16 tokens is full: /clear begins anew" in chat("Hello\n", "-c", "16")[2]
+
+
+def test_no_token_is_no_answer(chat):
+    assert chat("Hello\n/history\n", "-n", "0")[1] == "\nuser: Hello\nassistant: \n"
+
+
 def test_an_answer_stops_at_a_reverse_prompt(chat):
     assert chat("Hello\n", "-r", "How")[1] == "Hello! \n"
 
@@ -106,7 +119,7 @@ def test_a_model_without_a_template_needs_one(chat, stories):
         ("", ["-p", "a", "b"], 1, "prompts by -p and words, expected one"),
         ("", ["--lora", "a.gguf"], 2, "--lora is a flag of llama.cpp that Puna has not"),
         ("", ["--grammar"], 2, "--grammar is a flag of llama.cpp"),
-        ("Hello\n", ["-c", "8"], 1, "8"),
+        ("Hello\n", ["-c", "8"], 1, "; /clear begins anew, -c N sets a larger one (trained: 1024)"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(typed, flags, code, says, chat):

@@ -71,8 +71,6 @@ def run(given: argparse.Namespace) -> int:
         given.file = "-"
     llm, prompt, system, options = text.start(given)
     with llm:
-        if given.predict == 0:
-            return 0
         chats = given.conversation
         if chats is None:
             chats = has_template(given, llm)
@@ -83,14 +81,14 @@ def run(given: argparse.Namespace) -> int:
                 raise ArgumentError(
                     f"-sys {short(system)}: expected a model with a chat template, or --chat-template"
                 )
-            echo = {"stream": True, "echo": given.echo}
-            text.say(llm.create_completion(prompt or BEGINNING, **echo, **options))
+            options |= {"stream": True, "echo": given.echo}
+            text.Answer(given, llm).say(lambda: llm.create_completion(prompt or BEGINNING, **options))
         elif prompt is None and given.model and sys.stdin.isatty() and sys.stdout.isatty():
             return converse(Talk(llm, given, options, system))
         else:
             messages = text.with_system(system, [text.message("user", prompt or GREETING)])
-            text.say(llm.create_chat_completion(messages, stream=True, **options))
-        print()
+            options |= {"stream": True}
+            text.Answer(given, llm).say(lambda: llm.create_chat_completion(messages, **options))
         text.note_speed(given, llm)
     if has_unread():
         note("what was piped in was not read: beside a prompt, -f - puts it after that")

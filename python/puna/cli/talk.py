@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,31 +65,21 @@ class Talk:
 
     def answer(self) -> bool:
         """Prints the answer to the last message. Where there can be none, the message is taken back."""
-        said: list[str] = []
+        answer = text.Answer(self.given, self.llm, "/clear begins anew, ")
+        options = self.options | {"stream": True}
         try:
-            chunks: Any = self.llm.create_chat_completion(self.messages, stream=True, **self.options)
-            for piece in self.shown(chunks):
-                said.append(piece)
+            answer.say(lambda: self.llm.create_chat_completion(self.messages, **options))
             complete = True
         except KeyboardInterrupt:
+            print()
             complete = False
         except PunaError:
             self.messages.pop()
             raise
-        print()
-        self.messages.append(text.message("assistant", "".join(said)))
+        self.messages.append(text.message("assistant", answer.text))
         if complete:
             text.note_speed(self.given, self.llm, with_load=False)
         return complete
-
-    def shown(self, chunks: Any) -> Iterator[str]:
-        """Pieces of an answer, printed."""
-        try:
-            for piece in text.pieces(chunks):
-                print(piece, end="", flush=True)
-                yield piece
-        finally:
-            chunks.close()
 
     def restart(self) -> None:
         self.messages = text.with_system(self.system)

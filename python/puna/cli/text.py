@@ -1,7 +1,7 @@
 """What commands that write text have in common: flags of prompts, and answers printed as they come."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,7 +10,7 @@ from puna.cli.model import load, path_of
 from puna.cli.parser import count
 from puna.cli.reading import read_input, read_text
 from puna.cli.terminal import note
-from puna.errors import ArgumentError
+from puna.errors import ArgumentError, ContextError
 from puna.gguf import Metadata, Reader
 from puna.llama import Llama
 
@@ -40,8 +40,9 @@ def add_escape(parser: argparse.ArgumentParser) -> None:
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-n", "--predict", "--n-predict", type=count(-1), default=-1, metavar="N",
-        help="most tokens; 0: none; default: -1, until the model or its context ends",
+        "-n", "--predict", "--n-predict", type=count(-2), default=-1, metavar="N",
+        help="most tokens; 0: only evaluate the prompt; -1 or -2: until the model or its context ends "
+        "(default: -1)",
     )  # fmt: skip
     parser.add_argument(
         "-c", "--ctx-size", type=count(0), metavar="N",
@@ -76,10 +77,14 @@ def system_of(given: argparse.Namespace) -> str | None:
 
 def options(given: argparse.Namespace, metadata: Metadata) -> dict[str, Any]:
     """Keywords of a completion."""
-    return sampling.options(given, metadata) | {
-        "max_tokens": None if given.predict == -1 else given.predict,
-        "stop": given.reverse_prompt,
-    }
+    return sampling.options(given, metadata) | limit(given.predict) | {"stop": given.reverse_prompt}
+
+
+def limit(predict: int) -> dict[str, Any]:
+    """Keywords for -n; `Llama` takes 0 for no limit, as llama-cpp-python does."""
+    if predict == 0:
+        return {"max_tokens": 1, "stopping_criteria": lambda *_: True}
+    return {"max_tokens": predict if predict > 0 else None}
 
 
 def start(given: argparse.Namespace) -> tuple[Llama, str | None, str | None, dict[str, Any]]:
@@ -93,20 +98,35 @@ def start(given: argparse.Namespace) -> tuple[Llama, str | None, str | None, dic
     return llm, prompt, system, keywords
 
 
-def say(chunks: Any) -> str:
-    """Prints text as it comes; answers the text. Ctrl-C ends the text, and goes on to the caller."""
-    text = ""
-    with closing(chunks):
-        for piece in pieces(chunks):
-            text += piece
-            print(piece, end="", flush=True)
-    return text
+class Answer:
+    """What a model says, printed as it comes. `helps`: what helps where the context is too small, besides
+    a larger one."""
 
+    def __init__(self, given: argparse.Namespace, llm: Llama, helps: str = "") -> None:
+        self.given = given
+        self.llm = llm
+        self.helps = helps
+        self.text = ""
 
-def pieces(chunks: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    for chunk in chunks:
-        choice: Mapping[str, Any] = chunk["choices"][0]
-        yield choice["delta"].get("content", "") if "delta" in choice else choice["text"]
+    def say(self, start: Callable[[], Any]) -> None:
+        """Prints a stream. Ctrl-C ends it and goes on to the caller; `text` is what there is."""
+        try:
+            with closing(start()) as chunks:
+                for chunk in chunks:
+                    choice: Mapping[str, Any] = chunk["choices"][0]
+                    piece = choice["delta"].get("content", "") if "delta" in choice else choice["text"]
+                    self.text += piece
+                    print(piece, end="", flush=True)
+        except ContextError as error:
+            raise ContextError(f"{error}; {self.remedy()}") from error
+        print()
+        if self.given.predict < 0 and choice["finish_reason"] == "length":
+            note(f"the context of {self.llm.n_ctx()} tokens is full: {self.remedy()}")
+
+    def remedy(self) -> str:
+        metadata = self.llm.metadata
+        trained = metadata.get(f"{metadata['general.architecture']}.context_length")
+        return f"{self.helps}-c N sets a larger one{f' (trained: {trained})' if trained else ''}"
 
 
 def note_speed(given: argparse.Namespace, llm: Llama, *, with_load: bool = True) -> None:
