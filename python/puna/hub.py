@@ -38,10 +38,7 @@ def pull(
     """The path of the model that `spec` names, `user/repository[:quant]`, downloaded where it is not there
     yet. Without a `quant` (`Q8_0`, say) it is Q4_K_M's file, or else the first; `filename` names one instead.
     """
-    repo_id, _, quant = spec.partition(":")
-    quant = "" if quant == "latest" else quant
-    if repo_id.count("/") != 1 or spec.endswith(":"):
-        raise ArgumentError(f"{spec!r}, expected user/repository or user/repository:quant")
+    repo_id, quant = split(spec)
     try:
         names = cached_files(repo_id) if offline else files(repo_id, token)
     except DownloadError:  # nobody answers: what was pulled before will do
@@ -50,6 +47,15 @@ def pull(
         names, offline = cached_files(repo_id), True
     first = matching(repo_id, filename, names) if filename else of_quant(repo_id, quant, names)
     return fetch_all(repo_id, parts(first), token=token, local_dir=local_dir, offline=offline)[0]
+
+
+def split(spec: str) -> tuple[str, str]:
+    """The repository and the quantization of `user/repository[:quant]`; that is empty where it is left open."""
+    repo_id, _, quant = spec.partition(":")
+    user, _, name = repo_id.partition("/")
+    if not user or not name or "/" in name or spec.endswith(":"):
+        raise ArgumentError(f"{spec!r}, expected user/repository or user/repository:quant")
+    return repo_id, "" if quant == "latest" else quant
 
 
 def download(

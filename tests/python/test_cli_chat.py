@@ -97,8 +97,8 @@ def test_a_template_may_be_given(chat, tmp_path):
     assert plain[1] == chat("Hello\n", "--chat-template", "{{ messages[0].content }}", "-n", "4")[1]
     assert chat("Hello\n", "--chat-template", "chatml", "-n", "1")[0] == 0
     code, _, err = chat("Hello\n", "--chat-template", "nonsense")
-    assert code == 1
-    assert "--chat-template 'nonsense', expected Jinja or one of chatml" in err
+    assert code == 2
+    assert "argument --chat-template: 'nonsense', expected Jinja or one of chatml" in err
 
 
 def test_a_model_without_a_template_needs_one(chat, stories):
@@ -116,7 +116,7 @@ def test_a_model_without_a_template_needs_one(chat, stories):
         ("/regen\n", [], 1, "/regen: no message yet"),
         ("/read\n", [], 1, "/read: no file, expected /read FILE"),
         ("/read nothing.txt\n", [], 1, "nothing.txt"),
-        ("", ["-p", "a", "b"], 1, "prompts by -p and words, expected one"),
+        ("", ["-p", "a", "b"], 2, "prompts by -p and by words, expected one"),
         ("", ["--lora", "a.gguf"], 2, "--lora is a flag of llama.cpp that Puna has not"),
         ("", ["--grammar"], 2, "--grammar is a flag of llama.cpp"),
         ("Hello\n", ["-c", "8"], 1, "; /clear begins anew, -c N sets a larger one (trained: 1024)"),

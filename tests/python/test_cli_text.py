@@ -95,10 +95,10 @@ def test_without_pooling_every_token_has_a_vector(puna_, stories):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ("tokenize", 1, "texts by -p, words, -f, --stdin: none, expected one"),
-        ("tokenize -p a --stdin", 1, "several, expected one"),
+        ("tokenize", 2, "no text, expected one of -p TEXT, words, -f FILE and a pipe"),
+        ("tokenize -p a --stdin", 2, "several texts, expected one of"),
         ("tokenize -f nothing.txt", 1, "nothing.txt"),
-        ("embed", 1, "texts by -p, words or -f, expected one of them"),
+        ("embed", 2, "no text, expected one of -p TEXT"),
         ("embed a --attention causal", 2, "--attention is a flag of llama-embedding that Puna has not"),
         ("embed a --embd-output-format xml", 2, "invalid choice: 'xml'"),
         ("embed a --embd-normalize -2", 2, "'-2', expected a whole number, -1 or more"),
@@ -106,7 +106,7 @@ def test_without_pooling_every_token_has_a_vector(puna_, stories):
         ("run a --temp nan", 2, "'nan', expected a number"),
         ("run a --xtc-probability 2", 2, "'2', expected a number, at least 0, at most 1"),
         ("run a --sampler-seq kz", 2, "'z' in 'kz', expected letters of edskypmxtia"),
-        ("run a --samplers nonsense", 1, "nonsense"),
+        ("run a --samplers nonsense", 2, "which is not known here; known: penalties dry"),
         ("run a -l 15", 2, "'15', expected a token id and a number"),
         ("run a -s -2", 2, "'-2', expected a whole number, -1 to 4294967295"),
         ("run a --override-kv b", 2, "'b', expected KEY=TYPE:VALUE"),
@@ -175,6 +175,8 @@ def test_a_file_may_have_defaults_and_flags_go_before_them():
     options = sampling.options(given("--temp", "0.9"), metadata)
     assert (options["temperature"], options["top_k"]) == (0.9, 3)
     assert options["samplers"] == ["top_k", "temperature"]
+    with pytest.raises(puna.PunaError, match="general.sampling.sequence: 'z' in 'z'"):
+        sampling.options(given(), {"general.sampling.sequence": "z"})
     with pytest.raises(puna.PunaError, match="general.sampling.top_k = 'many', expected a number"):
         sampling.options(given(), {"general.sampling.top_k": "many"})
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import puna
 from puna.cli import bench, chat, devices, embed, info, pull, quantize, run, tokenize
-from puna.cli.parser import Parser
+from puna.cli.parser import Parser, UsageError
 from puna.cli.terminal import Progress, fail
 
 COMMANDS = (run, chat, embed, tokenize, quantize, pull, info, bench, devices)
@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         Progress.clear()
         return 130
+    except UsageError as error:
+        fail(f"{error} (see puna {given.command} --help)")
+        return 2
     except UnicodeError as error:  # from the command line or standard input; files are read with their names
         return fail(f"a text that is no UTF-8: {error}")
     except (puna.PunaError, OSError) as error:

@@ -8,11 +8,10 @@ from typing import Any
 
 from puna.cli import llamacpp
 from puna.cli.model import add_execution, add_model, load
-from puna.cli.parser import count, unescaped
+from puna.cli.parser import UsageError, count, unescaped
 from puna.cli.reading import is_piped, read_input
 from puna.cli.text import add_escape
 from puna.embedding import NAMES
-from puna.errors import ArgumentError
 
 EPILOG = """examples:
   puna embed -m bert.gguf -p "a cat"                          a line of numbers
@@ -83,10 +82,12 @@ def texts_of(given: argparse.Namespace) -> list[str]:
     """The texts, by whichever flag they came."""
     words = " ".join(given.words) if given.words else None
     typed = words if given.prompt is None else given.prompt
-    if not given.words and given.prompt is None and given.file is None and is_piped():
-        given.file = "-"
-    if sum([given.prompt is not None, bool(given.words), given.file is not None]) != 1:
-        raise ArgumentError("texts by -p, words or -f, expected one of them")
+    named = [given.prompt is not None, bool(given.words), given.file is not None]
+    if not any(named) and is_piped():
+        given.file, named = "-", [True]
+    if sum(named) != 1:
+        found = "several texts" if any(named) else "no text"
+        raise UsageError(f"{found}, expected one of -p TEXT, words, -f FILE and a pipe")
     separator = unescaped(given.embd_separator) if given.escape else given.embd_separator
     if typed is None:
         text = read_input(given.file).removesuffix("\n")

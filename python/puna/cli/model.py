@@ -4,8 +4,8 @@ import argparse
 import os
 from typing import Any
 
-from puna.cli.parser import count, number, override
-from puna.cli.pull import add_hub, pulled
+from puna.cli.parser import UsageError, count, number, override
+from puna.cli.pull import add_hub, pulled, spec
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
 from puna.device import devices
@@ -27,7 +27,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("-m", "--model", metavar="FILE", help="a GGUF file; default: the bundled tiny model")
     group.add_argument(
-        "-hf", "-hfr", "--hf-repo", metavar="USER/REPOSITORY[:QUANT]",
+        "-hf", "-hfr", "--hf-repo", type=spec, metavar="USER/REPOSITORY[:QUANT]",
         help="a model of huggingface.co, pulled where it is not there yet (see puna pull)",
     )  # fmt: skip
     add_hub(group)
@@ -78,6 +78,7 @@ def add_template(parser: argparse.ArgumentParser) -> None:
     template = parser.add_mutually_exclusive_group()
     template.add_argument(
         "--chat-template",
+        type=template_name,
         metavar="NAME",
         help="a known one (chatml, llama2, llama3, gemma, vicuna, ...) or Jinja; default: the model's",
     )
@@ -89,6 +90,14 @@ def threads(text: str) -> int | None:
     return value if value > 0 else None
 
 
+def template_name(text: str) -> str:
+    """The name of a template as `Llama` has it, or Jinja as it is."""
+    name = TEMPLATES.get(text, text)
+    if name not in FORMATS and not is_jinja(text):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected Jinja or one of {', '.join(FORMATS)}")
+    return name
+
+
 def layers(text: str) -> int:
     return -1 if text == "all" else count(-1)(text)
 
@@ -96,12 +105,12 @@ def layers(text: str) -> int:
 def path_of(given: argparse.Namespace) -> str:
     """The file of the flags; one of huggingface.co is pulled first."""
     if given.hf_repo and given.model:
-        raise ArgumentError(f"models by -m {given.model} and -hf {given.hf_repo}, expected one")
+        raise UsageError(f"models by -m {given.model} and -hf {given.hf_repo}, expected one")
     if given.hf_repo:
         given.model = pulled(given, given.hf_repo)
         given.hf_repo = None
     elif given.hf_file and not given.model:
-        raise ArgumentError(f"-hff {given.hf_file}, expected -hf with it: the repository")
+        raise UsageError(f"-hff {given.hf_file}, expected -hf with it: the repository")
     return given.model or str(bundled())
 
 
@@ -143,13 +152,8 @@ def note_software() -> None:
 
 def chat_format(given: argparse.Namespace) -> str | None:
     """The name of a template; `None` for the model's, or one given in full."""
-    given_name = getattr(given, "chat_template", None)
-    if given_name is None or is_jinja(given_name):
-        return None
-    name: str = TEMPLATES.get(given_name, given_name)
-    if name not in FORMATS:
-        raise ArgumentError(f"--chat-template {given_name!r}, expected Jinja or one of {', '.join(FORMATS)}")
-    return name
+    given_name: str | None = getattr(given, "chat_template", None)
+    return None if given_name is None or is_jinja(given_name) else given_name
 
 
 def has_template(given: argparse.Namespace, llm: Llama) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from puna.cli.terminal import fail
+from puna.errors import ArgumentError
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,6 +28,10 @@ class Parser(argparse.ArgumentParser):
                 )
                 assert isinstance(action, Refused)
                 action.tool = tool
+
+
+class UsageError(ArgumentError):
+    """A command line that cannot be meant, whatever the files say: the exit code is 2."""
 
 
 class Refused(argparse.Action):

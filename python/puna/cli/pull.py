@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from puna import hub
+from puna.errors import ArgumentError
 
 EPILOG = """examples:
   puna pull user/repository            its Q4_K_M, or else its first model; prints the path
@@ -23,7 +24,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "models", nargs="+", metavar="MODEL", help="user/repository, or user/repository:quant"
+        "models", nargs="+", type=spec, metavar="MODEL", help="user/repository, or user/repository:quant"
     )
     add_hub(parser)
     parser.add_argument("--local-dir", metavar="DIR", help="put it there instead of into the cache")
@@ -38,6 +39,15 @@ def add_hub(parser: argparse._ActionsContainer) -> None:
         "-hft", "--hf-token", metavar="TOKEN", help="default: HF_TOKEN, or that of `hf auth login`"
     )
     parser.add_argument("--offline", action="store_true", help="only what was pulled before")
+
+
+def spec(text: str) -> str:
+    """`user/repository` or `user/repository:quant`."""
+    try:
+        hub.split(text)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def run(given: argparse.Namespace) -> int:

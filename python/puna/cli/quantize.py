@@ -14,10 +14,9 @@ from puna import quant
 from puna._native import core
 from puna.cli import llamacpp
 from puna.cli.info import size
-from puna.cli.parser import count, override
+from puna.cli.parser import UsageError, count, override
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress
-from puna.errors import ArgumentError
 from puna.gguf import Reader
 
 EPILOG = """examples:
@@ -117,7 +116,7 @@ def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
     written = parts_like(f"{target}-00001-of-00001.gguf") if given.keep_split else [target]
     for path in written:
         if any(os.path.exists(path) and os.path.samefile(path, other) for other in read):
-            raise ArgumentError(f"{path}: the file to read and the file to write, expected two")
+            raise UsageError(f"{path}: the file to read and the file to write, expected two")
     return source, target, type_, n_threads
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from puna._native import core
 from puna.cli.parser import count, number, unescaped
-from puna.errors import ArgumentError
+from puna.errors import ModelError, PunaError
 from puna.options import RANDOM_SEED
 
 # llama.cpp's letters.
@@ -80,7 +81,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         help="ends repeated sequences, instead of newline, colon, quote, star; none: nothing does",
     )  # fmt: skip
     order = group.add_mutually_exclusive_group()
-    order.add_argument("--samplers", metavar="A;B;...", help="the samplers to run, in this order")
+    order.add_argument("--samplers", type=named, metavar="A;B;...", help="the samplers to run, in this order")
     order.add_argument(
         "--sampler-seq",
         "--sampling-seq",
@@ -125,23 +126,41 @@ def checked(key: str, metadata: Mapping[str, Any], default: int | float) -> int 
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentError(f"general.sampling.{key} = {value!r}, expected a number")
+        raise ModelError(f"general.sampling.{key} = {value!r}, expected a number")
     return type(default)(value)
 
 
 def samplers(given: argparse.Namespace, found: Mapping[str, Any], metadata: Mapping[str, Any]) -> Any:
     """The samplers to run; `None` for all, in llama.cpp's order."""
     if given.samplers is not None:
-        return [name for name in given.samplers.split(";") if name]
+        return given.samplers
     if given.sampler_seq is not None:
         return given.sampler_seq
     if found["mirostat_mode"]:
         return ["temperature", "mirostat"]
-    sequence = metadata.get("general.sampling.sequence")
-    named = letters(sequence) if isinstance(sequence, str) else None
+    of_file = sequence_of(metadata)
     if found["adaptive_target"] >= 0:
-        return [*(named or [LETTERS[letter] for letter in "edskypmxt"]), "adaptive_p"]
-    return named
+        return [*(of_file or [LETTERS[letter] for letter in "edskypmxt"]), "adaptive_p"]
+    return of_file
+
+
+def sequence_of(metadata: Mapping[str, Any]) -> list[str] | None:
+    """The samplers that a file wants."""
+    sequence = metadata.get("general.sampling.sequence")
+    try:
+        return letters(sequence) if isinstance(sequence, str) else None
+    except argparse.ArgumentTypeError as error:
+        raise ModelError(f"general.sampling.sequence: {error}") from error
+
+
+def named(text: str) -> list[str]:
+    """Samplers by name, which the core knows."""
+    names = [name for name in text.split(";") if name]
+    try:
+        core.Sampler(core.SamplerParams(samplers=[name for name in names if name != "infill"]), 1)
+    except PunaError as error:  # infill alone looks at texts
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    return names
 
 
 def letters(text: str) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from puna.cli import sampling
 from puna.cli.model import load, path_of
-from puna.cli.parser import count
+from puna.cli.parser import UsageError, count
 from puna.cli.reading import read_input, read_text
 from puna.cli.terminal import note
-from puna.errors import ArgumentError, ContextError
+from puna.errors import ContextError
 from puna.gguf import Metadata, Reader
 from puna.llama import Llama
 
@@ -59,9 +59,9 @@ def prompt_of(given: argparse.Namespace) -> str | None:
     """The prompt, by whichever flag it came; with `-f` beside it, a blank line and that file after it."""
     words = " ".join(given.words) or None
     if given.words and given.words[0].endswith(".gguf") and not given.model:
-        raise ArgumentError(f"{given.words[0]}, expected a prompt: a model comes by -m {given.words[0]}")
+        raise UsageError(f"{given.words[0]}, expected a prompt: a model comes by -m {given.words[0]}")
     if given.prompt is not None and words is not None:
-        raise ArgumentError("prompts by -p and words, expected one")
+        raise UsageError("prompts by -p and by words, expected one")
     prompt: str | None = words if given.prompt is None else given.prompt
     if given.file is None:
         return prompt

@@ -5,10 +5,9 @@ from typing import Any
 
 from puna.cli import llamacpp
 from puna.cli.model import add_model, path_of
-from puna.cli.parser import unescaped
+from puna.cli.parser import UsageError, unescaped
 from puna.cli.reading import is_piped, read_input, read_stdin
 from puna.cli.text import add_escape
-from puna.errors import ArgumentError
 from puna.tokenizer import Tokenizer
 
 EPILOG = """examples:
@@ -66,8 +65,8 @@ def text_of(given: argparse.Namespace) -> str:
     if not any(named) and is_piped():
         return read_stdin()
     if sum(named) != 1:
-        found = "none" if not any(named) else "several"
-        raise ArgumentError(f"texts by -p, words, -f, --stdin: {found}, expected one")
+        found = "several texts" if any(named) else "no text"
+        raise UsageError(f"{found}, expected one of -p TEXT, words, -f FILE and a pipe")
     if typed is not None:
         return unescaped(typed) if given.escape else typed
     return read_stdin() if given.stdin else read_input(given.file)
