@@ -253,12 +253,25 @@ def explained(repo_id: str) -> Iterator[None]:
         raise MissingFileError(f"{repo_id}: {line(error)}") from error
     except (DownloadError, MissingFileError):
         raise
-    except errors.HfHubHTTPError.__bases__[0] as error:  # the HTTP library's own
+    except errors.HfHubHTTPError as error:  # it answered
         raise DownloadError(f"{repo_id}: {line(error)}") from error
+    except errors.OfflineModeIsEnabled as error:
+        raise DownloadError(f"{repo_id} is not here yet, and HF_HUB_OFFLINE forbids to fetch it") from error
+    except errors.HfHubHTTPError.__bases__[0] as error:  # the HTTP library's own
+        raise broken(repo_id, error) from error
     except OSError as error:
         if error.errno is not None:  # the disk, not the network
             raise
-        raise DownloadError(f"{repo_id}: {line(error)}") from error
+        raise broken(repo_id, error) from error
+
+
+def broken(repo_id: str, error: Exception) -> DownloadError:
+    """Nobody answers, or nobody any more."""
+    if "Connect" in type(error).__name__:
+        address = hub().constants.ENDPOINT
+        helps = "HF_ENDPOINT names another address; a file of your own needs none (-m FILE)"
+        return DownloadError(f"{repo_id}: {address} could not be reached: {line(error)}; {helps}")
+    return DownloadError(f"{repo_id}: broke off: {line(error)}; the next try goes on where this one ended")
 
 
 def line(error: Exception) -> str:

@@ -113,6 +113,15 @@ def test_info_tells_what_cannot_be_run(golden, tmp_path, capsys):
     assert "error" in capsys.readouterr().out
 
 
+def test_a_file_that_was_cut_off_is_said_to_be(tiny, tmp_path, capsys):
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(tiny[:-1000])
+    for command in ("info", "run"):
+        assert main([command, "-m", str(path)]) == 1
+        err = capsys.readouterr().err
+        assert f"but the file has only {len(tiny) - 1000} bytes; was it cut off? puna pull goes on" in err
+
+
 def test_bench_prints_a_table_and_json(path, capsys):
     asked = ["bench", "-m", path, "-p", "16", "-n", "4", "-r", "2", "-t", "1"]
     assert main(asked) == 0

@@ -235,6 +235,8 @@ def test_an_interrupted_pull_goes_on(hub, pull, monkeypatch):
     hub.cut = 1000
     code, out, err = pull(REPO)
     assert (code, out) == (1, "")
+    assert f"{REPO}: broke off: " in err
+    assert "the next try goes on where this one ended" in err
     assert blobs(hub) == []
     (part,) = incomplete(hub)
     n_bytes = part.stat().st_size
@@ -330,8 +332,20 @@ def test_where_nobody_answers_the_cache_does(hub, pull, monkeypatch):
     assert path_of(pull(REPO)) == path
     code, _, err = pull("user/other")
     assert code == 1
-    assert err.startswith("puna: error: user/other: ")
+    assert err.startswith("puna: error: user/other: http://127.0.0.1:9 could not be reached: ")
+    assert "HF_ENDPOINT" in err
+    assert "-m FILE" in err
     assert err.count("\n") == 1
+
+
+def test_where_the_hub_must_not_be_asked_the_cache_answers(hub, pull):
+    path = path_of(pull(REPO))
+    refused = "puna: error: user/other is not here yet, and HF_HUB_OFFLINE forbids to fetch it\n"
+    for model, answer in ((REPO, (0, f"{path}\n", "")), ("user/other", (1, "", refused))):
+        command = [sys.executable, "-m", "puna", "pull", model]
+        environment = hub.environment | {"HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == answer
 
 
 @pytest.mark.parametrize(

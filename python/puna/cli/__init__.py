@@ -25,6 +25,8 @@ EPILOG = """examples:
   puna devices                                 what there is to compute on
 """
 
+CUT_OFF = "; was it cut off? puna pull goes on where it ended"
+
 
 def parser() -> Parser:
     top = Parser(prog="puna", description="Runs language models from GGUF files.", epilog=EPILOG)
@@ -61,5 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except UnicodeError as error:  # from the command line or standard input; files are read with their names
         return fail(f"a text that is no UTF-8: {error}")
+    except puna.errors.FormatError as error:
+        return fail(f"{error}{CUT_OFF if 'but the file has only' in str(error) else ''}")
     except (puna.PunaError, OSError) as error:
         return fail(str(error))
