@@ -170,7 +170,6 @@ def test_devices_begin_with_the_cpu(capsys):
         (["run", "--temperatur", "1"], 2, "unrecognized arguments: --temperatur"),
         (["run", "-n", "few"], 2, "'few', expected a whole number, -2 or more"),
         (["run", "-p", "a", "b"], 2, "prompts by -p and by words, expected one"),
-        (["run", "model.gguf", "a"], 2, "model.gguf, expected a prompt: a model comes by -m model.gguf"),
         (["sing"], 2, "invalid choice: 'sing'"),
         (["bench", "-pg", "512,128"], 2, "-pg is a flag of llama-bench that Puna has not"),
         (["bench", "-p", "1,x"], 2, "'x', expected a whole number, 0 or more"),

@@ -372,6 +372,10 @@ def test_commands_take_models_of_the_hub(hub, capsys):
     assert main(["info", "-hf", f"{REPO}:Q4_K_M", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["arch"] == "llama"
     assert main(["run", "-hf", REPO, "-no-cnv", "-n", "1", "a"]) == 0
+    for word in (f"{REPO}:Q8_0", f"hf.co/{REPO}", f"https://huggingface.co/{REPO}:latest"):
+        assert main(["run", word, "-no-cnv", "-n", "1", "a"]) == 0
+        assert main(["info", word]) == 0
+        assert capsys.readouterr().out.startswith("a")
     assert main(["run", "-hf", REPO, "-m", "b.gguf", "a"]) == 2
     assert "models by -m b.gguf and -hf user/model, expected one" in capsys.readouterr().err
     assert main(["run", "-hff", "b.gguf", "a"]) == 2

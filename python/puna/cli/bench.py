@@ -18,11 +18,12 @@ from puna.cli import llamacpp
 from puna.cli.info import size
 from puna.cli.model import add_execution, add_model, load
 from puna.cli.parser import count
+from puna.cli.positional import add_file, take_file
 from puna.gguf import Reader
 from puna.llama import Llama
 
 EPILOG = """examples:
-  puna bench -m model.gguf                 pp512, a prompt of 512 tokens; tg128, 128 tokens one by one
+  puna bench model.gguf                    pp512, a prompt of 512 tokens; tg128, 128 tokens one by one
   puna bench -m model.gguf -p 0 -n 64 -t 2 generation alone, on two threads
   puna bench -m model.gguf -p 64,512,1024 -r 3
   puna bench -m model.gguf -o csv          or json, jsonl; llama-bench's fields
@@ -36,6 +37,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("bench", help="measure tokens a second", description=__doc__, epilog=EPILOG)
     parser.set_defaults(run=run)
     add_model(parser)
+    add_file(parser)
     parser.add_argument(
         "-p", "--n-prompt", type=counts, default=[512], metavar="N,...", help="default: 512; 0: none"
     )
@@ -58,6 +60,7 @@ def counts(text: str) -> list[int]:
 
 
 def run(given: argparse.Namespace) -> int:
+    take_file(given)
     with load(given, max(*given.n_prompt, *given.n_gen, 1)) as llm:
         if given.json:
             print(json.dumps(summary(given, llm)))

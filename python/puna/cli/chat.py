@@ -5,6 +5,7 @@ from typing import Any
 
 from puna.cli import llamacpp, sampling, text
 from puna.cli.model import add_execution, add_model, add_template, require_template
+from puna.cli.positional import take_model
 from puna.cli.talk import HELP, Talk, add_talk, converse
 
 EPILOG = f"""examples:
@@ -40,6 +41,7 @@ def add(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
+    take_model(given)
     llm, first, system, options = text.start(given)
     with llm:
         require_template(given, llm)

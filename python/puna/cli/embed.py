@@ -9,6 +9,7 @@ from typing import Any
 from puna.cli import llamacpp
 from puna.cli.model import add_execution, add_model, load
 from puna.cli.parser import UsageError, count, unescaped
+from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input
 from puna.cli.text import add_escape
 from puna.embedding import NAMES
@@ -66,6 +67,7 @@ def add(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
+    take_model(given)
     texts = texts_of(given)
     pooling = -1 if given.pooling is None else NAMES[given.pooling]
     with load(given, given.ctx_size, embedding=True, pooling_type=pooling) as llm:

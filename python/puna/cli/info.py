@@ -8,11 +8,12 @@ from typing import Any
 
 from puna._native import core
 from puna.cli.model import add_model, path_of
+from puna.cli.positional import add_file, take_file
 from puna.errors import PunaError
 from puna.gguf import Reader
 
 EPILOG = """examples:
-  puna info -m model.gguf            version, architecture, sizes, types, tokenizer
+  puna info model.gguf               version, architecture, sizes, types, tokenizer
   puna info -m model.gguf --tensors  and a line for each tensor
   puna info -m model.gguf --json     the same as JSON
 """
@@ -22,13 +23,13 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("info", help="say what is in a file", description=__doc__, epilog=EPILOG)
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("file", nargs="?", metavar="FILE", help="the same without -m")
+    add_file(parser)
     parser.add_argument("--tensors", action="store_true", help="list every tensor")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(given: argparse.Namespace) -> int:
-    given.model = given.model or given.file
+    take_file(given)
     path = path_of(given)
     facts = facts_of(path, with_tensors=given.tensors)
     if given.json:

@@ -2,6 +2,7 @@
 by name."""
 
 import argparse
+import difflib
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -19,6 +20,27 @@ class Parser(argparse.ArgumentParser):
         fail(f"{message} (see {self.prog} --help)")
         raise SystemExit(2)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """argparse's, but words may stand between flags, and a wrong flag is told which one was meant."""
+        found, rest = super().parse_known_args(args, namespace)
+        for text in rest:
+            if text.startswith("-") and text != "-":
+                self.error(f"unrecognized arguments: {text}{self.meant(text)}")
+        if rest and not hasattr(found, "words"):
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        if rest:
+            found.words = [*found.words, *rest]
+        return found, []
+
+    def meant(self, flag: str) -> str:
+        """The flag that is nearest to an unknown one, as the end of a message."""
+        name = "--" + flag.partition("=")[0].lstrip("-").replace("_", "-")
+        known = [
+            flag for flag, action in self._option_string_actions.items() if not isinstance(action, Refused)
+        ]
+        found = [HABITS[name]] if name in HABITS else difflib.get_close_matches(name, known, n=1)
+        return f"; did you mean {found[0]}?" if found and found[0] in known else ""
+
     def refuse(self, flags: Iterable[str], tool: str = "llama.cpp") -> None:
         """Those of `flags` that this parser has not: `tool` knows them, so whoever gives one meant it."""
         for flag in flags:
@@ -28,6 +50,16 @@ class Parser(argparse.ArgumentParser):
                 )
                 assert isinstance(action, Refused)
                 action.tool = tool
+
+
+# What others call them: Llama's keywords, Ollama, transformers.
+HABITS = {
+    "--max-tokens": "-n", "--max-new-tokens": "-n", "--num-predict": "-n", "--n-ctx": "-c", "--num-ctx": "-c",
+    "--context": "-c", "--n-threads": "-t", "--num-thread": "-t", "--n-batch": "-b", "--num-gpu": "-ngl",
+    "--system": "-sys", "--stop": "-r", "--chat-format": "--chat-template", "--repetition-penalty": "--repeat-penalty",
+    "--model-path": "-m", "--repo-id": "-hf", "--filename": "-hff", "--pooling-type": "--pooling",
+    "--type-k": "-ctk", "--type-v": "-ctv",
+}  # fmt: skip
 
 
 class UsageError(ArgumentError):

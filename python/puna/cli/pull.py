@@ -1,6 +1,7 @@
 """`puna pull`: models of huggingface.co, fetched once."""
 
 import argparse
+import re
 import sys
 from typing import Any
 
@@ -42,7 +43,8 @@ def add_hub(parser: argparse._ActionsContainer) -> None:
 
 
 def spec(text: str) -> str:
-    """`user/repository` or `user/repository:quant`."""
+    """`user/repository` or `user/repository:quant`; the address before it may be there too."""
+    text = re.sub(r"^(https?://)?(hf\.co|huggingface\.co)/", "", text).removesuffix("/")
     try:
         hub.split(text)
     except ArgumentError as error:

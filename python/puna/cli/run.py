@@ -13,6 +13,7 @@ from puna.cli.model import (
     has_template,
     require_template,
 )
+from puna.cli.positional import take_model
 from puna.cli.reading import has_unread, is_piped
 from puna.cli.talk import Talk, add_talk, converse
 from puna.cli.terminal import note
@@ -25,6 +26,7 @@ EPILOG = """examples:
   echo "Why?" | puna run -m model.gguf        without a prompt, what is piped in is the prompt
   puna run -m model.gguf -p "Sum up:" -f - < text.txt      with one, -f - puts it after that
   puna run -m model.gguf                      a conversation, at a terminal
+  puna run model.gguf "Why?"                  the same: a first word in .gguf is the model
   puna run -hf user/repository:Q4_K_M -p Hi   a model of huggingface.co
   puna run -m model.gguf -no-cnv -f text.txt  continue a text, without the chat template
 """
@@ -67,6 +69,7 @@ def add(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
+    take_model(given)
     if not given.words and given.prompt is None and given.file is None and is_piped():
         given.file = "-"
     llm, prompt, system, options = text.start(given)

@@ -58,8 +58,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def prompt_of(given: argparse.Namespace) -> str | None:
     """The prompt, by whichever flag it came; with `-f` beside it, a blank line and that file after it."""
     words = " ".join(given.words) or None
-    if given.words and given.words[0].endswith(".gguf") and not given.model:
-        raise UsageError(f"{given.words[0]}, expected a prompt: a model comes by -m {given.words[0]}")
     if given.prompt is not None and words is not None:
         raise UsageError("prompts by -p and by words, expected one")
     prompt: str | None = words if given.prompt is None else given.prompt

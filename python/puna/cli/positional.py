@@ -1,0 +1,45 @@
+"""Models that are named without a flag: `puna run model.gguf Why?`, `puna info user/repository:Q8_0`."""
+
+import argparse
+import os
+import re
+
+from puna.cli.parser import UsageError
+from puna.cli.pull import spec
+
+HUB = re.compile(r"(?P<host>(https?://)?(hf\.co|huggingface\.co)/)?[\w.-]+/[\w.-]+(?P<quant>:[\w.-]+)?/?")
+# Names of Ollama's library: gemma3:4b, llama3.2, qwen2.5-coder:latest.
+FAMILIES = "llama|gemma|qwen|mistral|mixtral|phi|deepseek|smollm|tinyllama|gpt-oss"
+OLLAMA = re.compile(rf"[a-z][\w.-]*:(latest|e?[\d.]+[bm](-\S*)?)|({FAMILIES})[\d.]*(-[\w.]+)*")
+
+
+def take_model(given: argparse.Namespace) -> None:
+    """The model of the first word, where that is one and no flag names another."""
+    if given.model or given.hf_repo or not given.words:
+        return
+    first = given.words[0]
+    found = HUB.fullmatch(first)
+    if first.lower().endswith(".gguf") and not (found and found["host"]):
+        given.model = given.words.pop(0)
+    elif found and (found["host"] or found["quant"] or "gguf" in first.lower()):
+        given.hf_repo = spec(given.words.pop(0))
+    elif found:
+        raise UsageError(f"{first!r}, expected a text: a model comes by -hf {first}, a text like this by -p")
+    elif OLLAMA.fullmatch(first):
+        expected = "-m FILE or -hf user/repository:quant, as Ollama's names are not known here"
+        raise UsageError(f"{first!r}, expected a text: a model comes by {expected}; a text like this by -p")
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -m FILE")
+
+
+def take_file(given: argparse.Namespace) -> None:
+    """The model that a positional argument names."""
+    if given.file and (other := given.model or given.hf_repo):
+        raise UsageError(f"models {given.file} and {other}, expected one")
+    found = HUB.fullmatch(given.file or "")
+    if found and (found["host"] or found["quant"]) and not os.path.exists(given.file):
+        given.hf_repo = spec(given.file)
+    else:
+        given.model = given.model or given.file

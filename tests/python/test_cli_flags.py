@@ -1,0 +1,61 @@
+"""Flags and words of the command line: models without a flag, flags of habit, and hints where one is wrong."""
+
+import os
+
+import pytest
+
+from puna.cli import main
+
+
+@pytest.fixture
+def puna_(capsys):
+    """Runs a command; answers exit code, text, and notes."""
+
+    def run(*arguments):
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_first_word_may_be_the_model(puna_, stories):
+    shared = ["-n", "3", "--temp", "0"]
+    assert puna_("run", stories, "Once upon", *shared, "a time")[1] == "Once upon a time, there was\n"
+    assert puna_("run", "-m", stories, "b.gguf", *shared)[1].startswith("b.gguf")
+    ids = puna_("tokenize", "-m", stories, "--ids", "-p", "a cat")[1]
+    assert puna_("tokenize", stories, "--ids", "a", "cat")[1] == ids
+    vector = puna_("embed", "-m", stories, "--pooling", "mean", "-p", "a cat")[1]
+    assert puna_("embed", stories, "--pooling", "mean", "a", "cat")[1] == vector
+    assert puna_("info", stories)[1] == puna_("info", "-m", stories)[1] != ""
+    bench = ["-p", "2", "-n", "0", "-r", "1", "-o", "csv"]
+    assert os.path.basename(stories) in puna_("bench", stories, *bench)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ("run nothing.gguf Why?", 1, "nothing.gguf"),
+        ("run user/repository Why?", 2, "expected a text: a model comes by -hf user/repository, a text like this by -p"),
+        ("run llama3.2 Why?", 2, "'llama3.2', expected a text: a model comes by -m FILE or -hf user/repository:quant"),
+        ("run gemma3:4b", 2, "Ollama's names are not known here"),
+        ("chat qwen2.5-coder:latest", 2, "Ollama's names are not known here"),
+        ("tokenize -p a mistral", 2, "'mistral', expected a text"),
+        ("info a.gguf -m b.gguf", 2, "models a.gguf and b.gguf, expected one"),
+        ("info a.gguf b.gguf", 2, "unrecognized arguments: b.gguf (see puna info --help)"),
+        ("run a --temprature 1", 2, "unrecognized arguments: --temprature; did you mean --temperature?"),
+        ("run a --n_predict 1", 2, "unrecognized arguments: --n_predict; did you mean --n-predict?"),
+        ("run a --max-tokens=1", 2, "unrecognized arguments: --max-tokens=1; did you mean -n?"),
+        ("run a --n_ctx 1", 2, "unrecognized arguments: --n_ctx; did you mean -c?"),
+        ("pull a/b --num-ctx 1", 2, "unrecognized arguments: --num-ctx (see puna pull --help)"),
+        ("--verison", 2, "unrecognized arguments: --verison; did you mean --version?"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_said_in_a_line(arguments, code, says, puna_, bundled):
+    found, out, err = puna_(*arguments.split())
+    assert (found, out) == (code, "")
+    assert err.startswith("puna: error: ")
+    assert err.count("\n") == 1
+    assert says in err
