@@ -92,7 +92,7 @@ impl Weight {
             Weight::Vector(x) => out.copy_from_slice(&x[r * out.len()..][..out.len()]),
             Weight::Packed(p) => {
                 let layout = &p.kernels.layout;
-                scratch.resize(p.n_blocks() * layout.block_bytes, 0);
+                scratch.resize(p.n_blocks() * layout.file_bytes(), 0);
                 let group = p.group(r / layout.rows);
                 unpack_row(layout, group, p.n_blocks(), r % layout.rows, scratch);
                 decode_row(p.kernels.dtype, scratch, out)?;

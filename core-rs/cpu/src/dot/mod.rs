@@ -20,7 +20,7 @@
 use puna_format::DType;
 
 use crate::activations::Tile;
-use crate::pack::{CHUNK, Field, Group, LINE, Layout};
+use crate::pack::{CHUNK, Field, Form, Group, LINE, Layout};
 use crate::simd::Simd;
 
 pub(crate) mod float;
@@ -31,14 +31,15 @@ pub(crate) mod q5_0;
 pub(crate) mod q5_1;
 pub(crate) mod q5_k;
 pub(crate) mod q6_k;
+pub(crate) mod q6_k_bytes;
 pub(crate) mod q8_0;
 #[cfg(test)]
 mod tests;
 
 /// Runs a macro over the types with integer kernels: the registry. A new type is its file, its
-/// `mod` line above, and its name here.
+/// `mod` line above, and its name here. `$q6_k` is the form of Q6_K that is quickest.
 macro_rules! for_quants {
-    ($run:ident) => {
+    ($run:ident, $q6_k:ident) => {
         $run!(
             q4_0::Q4_0,
             q4_1::Q4_1,
@@ -47,7 +48,7 @@ macro_rules! for_quants {
             q8_0::Q8_0,
             q4_k::Q4_K,
             q5_k::Q5_K,
-            q6_k::Q6_K
+            $q6_k::Q6_K
         )
     };
 }
@@ -87,8 +88,10 @@ pub(crate) trait Quant {
     const DTYPE: DType;
     /// Elements in a block of the file.
     const BLOCK: usize;
-    /// Bytes of a block in the file.
+    /// Bytes of a block, in the file or in its [`Quant::FORM`].
     const BLOCK_BYTES: usize;
+    /// The form in which blocks are packed, if it is not that of the file.
+    const FORM: Option<Form> = None;
     /// The parts of a block, in the order of their planes: that in which [`Quant::sub`] and
     /// [`Quant::d`] read them.
     const FIELDS: &'static [Field];

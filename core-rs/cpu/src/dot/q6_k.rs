@@ -32,7 +32,6 @@ impl Quant for Q6_K {
         Field::half(208),
     ];
     const N_SCALES: usize = 2;
-    const IN_STEPS: bool = true;
     const MAX: i32 = 63;
     type Block<S: Simd> = ();
 
@@ -86,6 +85,6 @@ fn six<S: Simd>(s: S, low: [S::I; 4], high: &[u8], at: usize, part: usize) -> [S
 
 /// Byte `i` of every lane, signed.
 #[inline(always)]
-fn signed<S: Simd>(s: S, word: S::I, i: usize) -> S::F {
+pub(super) fn signed<S: Simd>(s: S, word: S::I, i: usize) -> S::F {
     s.to_f(s.sar(s.shl(word, 8 * (3 - i as u32)), 24))
 }

@@ -44,8 +44,10 @@ fn file_rows(random: &mut Random, q: &QuantKernels, n_rows: usize, n_in: usize) 
 
 /// Sets all codes (what is not an f16 scale) of a file's rows to `code`.
 fn fill_codes(q: &QuantKernels, bytes: &mut [u8], code: u8) {
-    for block in bytes.chunks_exact_mut(q.layout.block_bytes) {
-        for field in q.layout.fields {
+    // Plain Rust has the fields of the file's form.
+    let plain = Kernels::of(Isa::Scalar).quant(q.dtype).expect("all types");
+    for block in bytes.chunks_exact_mut(plain.layout.block_bytes) {
+        for field in plain.layout.fields {
             if let Some(words) = field.words_range() {
                 block[words].fill(code);
             }

@@ -140,9 +140,9 @@ macro_rules! quants {
     ($($file:ident :: $name:ident),*) => { &[$(quant::<dot::$file::$name>()),*] };
 }
 
-/// A module with the table of one instruction set.
+/// A module with the table of one instruction set; `$q6_k` is the form in which it multiplies Q6_K.
 macro_rules! instruction_set {
-    ($name:ident, $simd:ty, $token:expr, $widest:literal, #[$feature:meta]) => {
+    ($name:ident, $simd:ty, $token:expr, $widest:literal, $q6_k:ident, #[$feature:meta]) => {
         mod $name {
             use super::*;
             use crate::attend::Element;
@@ -195,7 +195,7 @@ macro_rules! instruction_set {
             pub(super) static KERNELS: Kernels = Kernels {
                 rows: S::ROWS,
                 widest: $widest,
-                quants: for_quants!(quants),
+                quants: for_quants!(quants, $q6_k),
                 floats: &[
                     float::<float::F32>(),
                     float::<float::F16>(),
@@ -218,30 +218,31 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8, #[cfg(all())]);
+instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8, q6_k, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4,
+    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4, q6_k,
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12,
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12, q6_k,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12,
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12, q6_k,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "aarch64")]
 instruction_set!(
-    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8,
+    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8, q6_k,
     #[target_feature(enable = "neon,dotprod")]
 );
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 instruction_set!(
-    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4, #[cfg(all())]
+    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4, q6_k_bytes,
+    #[cfg(all())]
 );
 #[cfg(all(
     target_arch = "wasm32",
@@ -249,6 +250,6 @@ instruction_set!(
     feature = "relaxed"
 ))]
 instruction_set!(
-    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4,
+    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4, q6_k_bytes,
     #[target_feature(enable = "relaxed-simd")]
 );
