@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from puna.cli import main
+from puna.cli import main, terminal
 
 
 @pytest.fixture
@@ -19,6 +19,22 @@ def puna_(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+def test_flags_of_habit_are_taken(puna_, stories):
+    plain = ["run", "-m", stories, "-n", "3", "--temp", "0", "-p", "Once upon a time"]
+    habits = """--jinja --no-warmup --no-context-shift --display-prompt --cache-prompt -kvo --simple-io -st
+        --swa-full -fa on -fa 1 -t 2 -tb 2 -ub 32 --no-mmap -b 64 --color""".split()
+    assert puna_(*plain, *habits)[:2] == puna_(*plain)[:2]
+    assert puna_(*plain, "--no-swa-full")[1] == puna_(*plain)[1]
+    assert puna_(*plain, "--log-disable")[2] == ""
+
+
+def test_colour_is_for_terminals_unless_asked_for(puna_, stories, monkeypatch):
+    monkeypatch.setattr(terminal.Colour, "mode", "auto")  # as it is put back afterwards
+    plain = ["run", "-m", stories, "-n", "1", "a"]
+    assert "\x1b[2mload" in puna_(*plain, "--color", "on")[2]
+    assert "\x1b" not in puna_(*plain, "-co", "off")[2] + puna_(*plain)[2]
 
 
 def test_a_first_word_may_be_the_model(puna_, stories):
@@ -50,6 +66,14 @@ def test_a_first_word_may_be_the_model(puna_, stories):
         ("run a --max-tokens=1", 2, "unrecognized arguments: --max-tokens=1; did you mean -n?"),
         ("run a --n_ctx 1", 2, "unrecognized arguments: --n_ctx; did you mean -c?"),
         ("pull a/b --num-ctx 1", 2, "unrecognized arguments: --num-ctx (see puna pull --help)"),
+        ("run a -i", 2, "-i is a flag of llama.cpp that Puna has not: puna chat is interactive (see puna run --help)"),
+        ("run a --mlock", 2, "--mlock is a flag of llama.cpp that Puna has not: --no-mmap reads the file into memory"),
+        ("run a --no-kv-offload", 2, "--no-kv-offload is a flag of llama.cpp that Puna has not: the cache is where"),
+        ("run a --verbose-prompt", 2, "that Puna has not: puna tokenize shows tokens"),
+        ("chat --list-devices", 2, "that Puna has not: puna devices lists them"),
+        ("bench --no-warmup", 2, "--no-warmup is a flag of llama-bench that Puna has not"),
+        ("run a -t 2 -tb 3", 2, "-tb 3, expected that of -t (2): there is one number for both"),
+        ("run a --color red", 2, "invalid choice: 'red' (choose from"),
         ("--verison", 2, "unrecognized arguments: --verison; did you mean --version?"),
     ],
 )  # fmt: skip

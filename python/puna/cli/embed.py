@@ -63,6 +63,7 @@ def add(commands: Any) -> None:
     )
     add_execution(parser)
     parser.set_defaults(batch_size=2048)
+    parser.agree("--no-warmup", "--log-disable")
     parser.refuse(llamacpp.COMMON + llamacpp.EMBEDDING, "llama-embedding")
 
 

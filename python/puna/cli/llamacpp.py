@@ -1,6 +1,29 @@
 """llama.cpp's flags, tool by tool, as its own documents list them. Those that Puna has not are refused by
 name rather than called unknown: `Parser.refuse` takes all of a list and leaves out what a command has."""
 
+# What there is instead of some that Puna has not.
+INSTEAD = {
+    "--version": "puna --version says the version of Puna",
+    **dict.fromkeys(("-i", "--interactive", "-if", "--interactive-first"), "puna chat is interactive"),
+    **dict.fromkeys(
+        ("-mu", "--model-url", "-dr", "--docker-repo"), "-hf fetches from huggingface.co, -m opens a file"
+    ),
+    **dict.fromkeys(("--verbose-prompt", "-ptc", "--print-token-count"), "puna tokenize shows tokens"),
+    "--list-devices": "puna devices lists them",
+    **dict.fromkeys(("-dev", "--device"), "the variable PUNA_GPU_DEVICE names a GPU, -ngl 0 is the CPU"),
+    **dict.fromkeys(("-bf", "--binary-file"), "-f reads a file of text"),
+    **dict.fromkeys(("-o", "--output"), "the text goes to standard output"),
+    "--no-jinja": "templates are always Jinja",
+    **dict.fromkeys(("--context-shift", "--keep"), "a text ends where its context is full"),
+    **dict.fromkeys(("-nkvo", "--no-kv-offload"), "the cache is where the layers are: see -ngl"),
+    "--mlock": "--no-mmap reads the file into memory",
+    **dict.fromkeys(("-lm", "--load-mode"), "--mmap and --no-mmap are there"),
+    **dict.fromkeys(("-lv", "--verbosity", "--log-verbosity"), "-v says more"),
+    **dict.fromkeys(("-mm", "--mmproj", "--image", "--audio", "--video"), "Puna reads text alone"),
+    "-pg": "-p and -n measure each by itself",
+    "-mmp": "--mmap and --no-mmap are there",
+}
+
 # Of nearly every tool: execution, files, logs.
 COMMON = """
 --version -cl --cache-list --completion-bash -t --threads -tb --threads-batch -C --cpu-mask -Cr --cpu-range

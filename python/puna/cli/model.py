@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from puna.cli.parser import UsageError, count, number, override
+from puna.cli.parser import Parser, UsageError, count, number, override
 from puna.cli.pull import add_hub, pulled, spec
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
@@ -33,10 +33,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add_hub(group)
 
 
-def add_execution(parser: argparse.ArgumentParser) -> None:
+def add_execution(parser: Parser) -> None:
     group = parser.add_argument_group("execution")
     group.add_argument(
         "-t", "--threads", type=threads, metavar="N", help="CPU threads; -1: one a core (default)"
+    )
+    group.add_argument(
+        "-tb", "--threads-batch", type=threads, metavar="N", help="the same: there is one number for both"
     )
     group.add_argument(
         "-ngl", "--gpu-layers", "--n-gpu-layers", type=layers, default=0, metavar="N",
@@ -57,8 +60,16 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     mapping.add_argument("--mmap", action="store_true", default=True, help="map the file (default)")
     mapping.add_argument("--no-mmap", action="store_false", dest="mmap", help="read it instead")
     group.add_argument(
-        "-fa", "--flash-attn", choices=("on", "off", "auto"), nargs="?", help="taken, and the same either way"
+        "-fa", "--flash-attn", choices=("on", "off", "auto", "1", "0"), nargs="?",
+        help="taken, and the same either way",
+    )  # fmt: skip
+    group.add_argument(
+        "--swa-full",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep what slides out of windows too; --no-swa-full needs less memory (on the CPU)",
     )
+    parser.agree("-kvo", "--kv-offload")
     group.add_argument(
         "--rope-freq-base", type=number(0), default=0.0, metavar="X", help="default: the model's"
     )
@@ -116,6 +127,11 @@ def path_of(given: argparse.Namespace) -> str:
 
 def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) -> Llama:
     """The model of the flags. Without `n_ctx` what it was trained for, up to `MOST_CTX`."""
+    if given.threads_batch not in (None, given.threads):
+        shown = given.threads or "one a core"
+        raise UsageError(
+            f"-tb {given.threads_batch}, expected that of -t ({shown}): there is one number for both"
+        )
     path = path_of(given)
     if n_ctx is None:
         metadata = Reader(path).metadata
@@ -133,6 +149,7 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         type_k=given.cache_type_k,
         type_v=given.cache_type_v,
         use_mmap=given.mmap,
+        swa_full=given.swa_full,
         rope_freq_base=given.rope_freq_base,
         rope_freq_scale=1 / given.rope_scale if given.rope_scale else given.rope_freq_scale,
         kv_overrides=dict(given.override_kv) | template_override(given),

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from puna.cli import llamacpp
 from puna.cli.terminal import fail
 from puna.errors import ArgumentError
 
@@ -41,6 +42,11 @@ class Parser(argparse.ArgumentParser):
         found = [HABITS[name]] if name in HABITS else difflib.get_close_matches(name, known, n=1)
         return f"; did you mean {found[0]}?" if found and found[0] in known else ""
 
+    def agree(self, *flags: str) -> None:
+        """Flags of llama.cpp that ask for what Puna does anyway."""
+        shown = "taken: it is so anyway"
+        self.add_argument(*flags, action="store_true", dest="agreed", help=shown)
+
     def refuse(self, flags: Iterable[str], tool: str = "llama.cpp") -> None:
         """Those of `flags` that this parser has not: `tool` knows them, so whoever gives one meant it."""
         for flag in flags:
@@ -72,7 +78,10 @@ class Refused(argparse.Action):
     tool = ""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        parser.error(f"{option_string} is a flag of {self.tool} that Puna has not")
+        instead = llamacpp.INSTEAD.get(option_string or "", "")
+        parser.error(
+            f"{option_string} is a flag of {self.tool} that Puna has not{instead and f': {instead}'}"
+        )
 
 
 def count(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:

@@ -61,6 +61,9 @@ def add(commands: Any) -> None:
         dest="echo",
         help="with -no-cnv: only what comes after it",
     )
+    parser.add_argument(
+        "-st", "--single-turn", action="store_true", help="no conversation, even at a terminal"
+    )
     add_template(parser)
     add_talk(parser)
     sampling.add_sampling(parser)
@@ -86,7 +89,13 @@ def run(given: argparse.Namespace) -> int:
                 )
             options |= {"stream": True, "echo": given.echo}
             text.Answer(given, llm).say(lambda: llm.create_completion(prompt or BEGINNING, **options))
-        elif prompt is None and given.model and sys.stdin.isatty() and sys.stdout.isatty():
+        elif (
+            prompt is None
+            and given.model
+            and not given.single_turn
+            and sys.stdin.isatty()
+            and sys.stdout.isatty()
+        ):
             return converse(Talk(llm, given, options, system))
         else:
             messages = text.with_system(system, [text.message("user", prompt or GREETING)])

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
         "-mli", "--multiline-input", action="store_true",
         help="messages of several lines: the one that ends in \\ or / is the last",
     )  # fmt: skip
+    group.add_argument("--simple-io", action="store_true", help="read lines as they come, without editing")
 
 
 class Talk:
@@ -95,7 +97,7 @@ def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int
     interrupted = False
     while not talk.ended:
         try:
-            line = first if first is not None else message(talk.given.multiline_input)
+            line = first if first is not None else message(talk.given)
             first = None
             if not line.strip():
                 continue
@@ -130,8 +132,9 @@ def obey(talk: Talk, line: str) -> bool:
     return talk.tell(line)
 
 
-def message(multiline: bool) -> str:
+def message(given: argparse.Namespace) -> str:
     """A message typed in: one line, or several."""
+    prompted = partial(typed, simple=given.simple_io)
     lines = [line := prompted("> ")]
     if line.startswith('"""'):
         while '"""' not in lines[-1][3 if len(lines) == 1 else 0 :]:
@@ -139,7 +142,7 @@ def message(multiline: bool) -> str:
         return "\n".join(lines)[3:].rpartition('"""')[0]
     if line.startswith("/"):
         return line
-    if multiline:
+    if given.multiline_input:
         while not lines[-1].endswith(("\\", "/")):
             lines.append(prompted("  "))
         return "\n".join([*lines[:-1], lines[-1][:-1]])
@@ -149,10 +152,12 @@ def message(multiline: bool) -> str:
     return "\n".join(lines)
 
 
-def prompted(prompt: str) -> str:
-    """A line of input; the prompt is for people."""
+def typed(prompt: str, *, simple: bool) -> str:
+    """A line of input; the prompt is for people. `simple`: it cannot be edited."""
     if sys.stdin.isatty() and sys.stdout.isatty():
-        return input(prompt)
+        if not simple:
+            return input(prompt)
+        print(prompt, end="", flush=True)
     line = sys.stdin.readline()
     if not line:
         raise EOFError

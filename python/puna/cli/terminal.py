@@ -8,10 +8,15 @@ from typing import ClassVar, TextIO
 RED, DIM, OFF = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
+class Colour:
+    """Whether notes and errors are coloured; `auto`: where somebody looks."""
+
+    mode: ClassVar[str] = "auto"
+
+
 def coloured(text: str, colour: str, stream: TextIO) -> str:
-    if stream.isatty() and not os.environ.get("NO_COLOR"):
-        return f"{colour}{text}{OFF}"
-    return text
+    looks = stream.isatty() and not os.environ.get("NO_COLOR")
+    return f"{colour}{text}{OFF}" if Colour.mode == "on" or (Colour.mode == "auto" and looks) else text
 
 
 def fail(message: str) -> int:

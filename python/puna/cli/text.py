@@ -7,9 +7,9 @@ from typing import Any
 
 from puna.cli import sampling
 from puna.cli.model import load, path_of
-from puna.cli.parser import UsageError, count
+from puna.cli.parser import Parser, UsageError, count
 from puna.cli.reading import read_input, read_text
-from puna.cli.terminal import note
+from puna.cli.terminal import Colour, note
 from puna.errors import ContextError
 from puna.gguf import Metadata, Reader
 from puna.llama import Llama
@@ -38,7 +38,7 @@ def add_escape(parser: argparse.ArgumentParser) -> None:
     escape.add_argument("--no-escape", action="store_false", dest="escape", help="a backslash is a backslash")
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
+def add_output(parser: Parser) -> None:
     parser.add_argument(
         "-n", "--predict", "--n-predict", type=count(-2), default=-1, metavar="N",
         help="most tokens; 0: only evaluate the prompt; -1 or -2: until the model or its context ends "
@@ -51,8 +51,14 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     timings = parser.add_mutually_exclusive_group()
     timings.add_argument("--show-timings", "--perf", action="store_true", default=True, help="say the speed")
     timings.add_argument(
-        "--no-show-timings", "--no-perf", action="store_false", dest="show_timings", help="do not"
-    )
+        "--no-show-timings", "--no-perf", "--log-disable", action="store_false", dest="show_timings",
+        help="do not",
+    )  # fmt: skip
+    parser.add_argument(
+        "-co", "--color", choices=("on", "off", "auto"), nargs="?", default="auto", const="auto",
+        help="of notes and errors; default: auto, at a terminal",
+    )  # fmt: skip
+    parser.agree("--jinja", "--no-warmup", "--no-context-shift", "--display-prompt", "--cache-prompt")
 
 
 def prompt_of(given: argparse.Namespace) -> str | None:
@@ -87,6 +93,7 @@ def limit(predict: int) -> dict[str, Any]:
 
 def start(given: argparse.Namespace) -> tuple[Llama, str | None, str | None, dict[str, Any]]:
     """The model of the flags, its prompt and system prompt, and the keywords of a completion."""
+    Colour.mode = given.color
     sampling.unescape(given, "prompt", "system_prompt", "reverse_prompt", "in_prefix", "in_suffix")
     prompt, system = prompt_of(given), system_of(given)
     metadata = Reader(path_of(given)).metadata

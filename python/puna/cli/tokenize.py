@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
         "--no-parse-special", action="store_true", help="read texts of control tokens as plain text"
     )
     parser.add_argument("--show-count", action="store_true", help="and the number of tokens")
-    parser.add_argument("--log-disable", action="store_true", help="taken: there is no log")
+    parser.agree("--log-disable")
     parser.refuse(llamacpp.TOKENIZE, "llama-tokenize")
 
 
