@@ -1,8 +1,10 @@
 """The command `puna`, in this process: what it prints and how it exits."""
 
 import csv
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -219,6 +221,33 @@ def test_a_closed_pipe_is_no_error(path):
     assert process.wait(timeout=60) == 0
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+INTERRUPTED = """
+import importlib.abc, os, signal, sys
+
+class Interrupts(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == os.environ["INTERRUPTED_AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+"""
+
+
+@pytest.mark.native
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("module", ["puna.cli.bench", "puna.cli.run"])
+def test_ctrl_c_is_quiet_from_the_beginning(module, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = os.environ | {"PYTHONPATH": path, "INTERRUPTED_AT": module}
+    default = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    for command, is_command in (["-m", "puna", "run"], True), (["-c", "import puna.cli"], False):
+        call = [sys.executable, *command]
+        done = subprocess.run(call, env=environment, preexec_fn=default, capture_output=True, timeout=60)
+        assert (b"KeyboardInterrupt" in done.stderr) != is_command
+        assert not is_command or (done.returncode, done.stderr) == (130, b"")
 
 
 @pytest.mark.native

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import puna
+from puna import _command
 from puna.cli import bench, chat, devices, embed, info, pull, quantize, run, tokenize
 from puna.cli.parser import Parser, UsageError
 from puna.cli.terminal import Progress, fail
@@ -38,7 +39,20 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; answers the exit code: 0, 1 for an error, 2 for a wrong command line."""
+    """Runs the command line; answers the exit code: 0, 1 for an error, 2 for a wrong command line, 130 after
+    Ctrl-C."""
+    try:
+        _command.raise_on_interrupt()
+        return obey(arguments)
+    except KeyboardInterrupt:
+        Progress.clear()
+        return 130
+    finally:
+        _command.leave_on_interrupt()
+
+
+def obey(arguments: Sequence[str] | None) -> int:
+    """The same; Ctrl-C is the caller's."""
     top = parser()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
@@ -55,9 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has what it wanted; keep the interpreter from flushing into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        Progress.clear()
-        return 130
     except UsageError as error:
         fail(f"{error} (see puna {given.command} --help)")
         return 2
