@@ -382,6 +382,28 @@ def test_commands_take_models_of_the_hub(hub, capsys):
     assert "-hff b.gguf, expected -hf with it" in capsys.readouterr().err
 
 
+def test_what_was_pulled_is_listed(hub, pull, capsys):
+    assert main(["list"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err.endswith("puna pull user/repository fetches one\n")) == ("", True)
+    for i in (1, 2):
+        hub.files[f"big/b-Q6_K-0000{i}-of-00002.gguf"] = bytes(10 * i)
+    paths = [path_of(pull(f"{REPO}:{quant}")) for quant in ("Q4_K_M", "Q6_K", "Q8_0")]
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in found] == [f"{REPO}:Q4_K_M", f"{REPO}:Q6_K", f"{REPO}:Q8_0"]
+    assert [model["path"] for model in found] == paths
+    assert [model["n_bytes"] for model in found] == [
+        len(hub.files["m-Q4_K_M.gguf"]),
+        30,
+        len(hub.files["m-Q8_0.gguf"]),
+    ]
+    assert main(["list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        model["name"] for model in found
+    ]
+
+
 def test_from_pretrained_opens_a_model_of_the_hub(hub):
     with puna.Llama.from_pretrained(REPO, "*Q8_0.gguf", n_ctx=16) as llm:
         assert llm.n_vocab() > 0

@@ -1,5 +1,6 @@
 """The command `puna`. A subcommand is a module with `add`, which describes it, and `run`."""
 
+import difflib
 import io
 import os
 import sys
@@ -8,10 +9,11 @@ from collections.abc import Sequence
 import puna
 from puna import _command
 from puna.cli import bench, chat, devices, embed, info, pull, quantize, run, tokenize
+from puna.cli import list as list_
 from puna.cli.parser import Parser, UsageError
 from puna.cli.terminal import Progress, fail
 
-COMMANDS = (run, chat, embed, tokenize, quantize, pull, info, bench, devices)
+COMMANDS = (run, chat, embed, tokenize, quantize, pull, list_, info, bench, devices)
 
 EPILOG = """examples:
   puna run                                     text from the model that comes with puna
@@ -20,11 +22,26 @@ EPILOG = """examples:
   puna embed -m bert.gguf -p "a text"          a vector
   puna tokenize -m model.gguf -p "a text"      its tokens
   puna pull user/repository:Q4_K_M             a model of huggingface.co
+  puna list                                    what was pulled
   puna quantize f16.gguf q4.gguf Q4_K_M        a smaller file
   puna info -m model.gguf                      what is in a file
   puna bench -m model.gguf -t 4                tokens a second
   puna devices                                 what there is to compute on
 """
+# Commands of Ollama's and llama.cpp's, and what there is here.
+ELSEWHERE = {
+    **dict.fromkeys(("ls", "cache-list"), "puna list"),
+    **dict.fromkeys(("show", "inspect"), "puna info"),
+    **dict.fromkeys(("download", "get"), "puna pull"),
+    **dict.fromkeys(("generate", "completion"), "puna run"),
+    **dict.fromkeys(("embedding", "embeddings"), "puna embed"),
+    **dict.fromkeys(("ps", "stop"), "nothing: no model runs in the background"),
+    **dict.fromkeys(("serve", "server"), "puna chat, or Python: there is no server"),
+    "cli": "puna chat",
+    "rm": "hf cache rm model/USER/REPOSITORY, of the package huggingface_hub",
+    "version": "puna --version",
+    "help": "puna --help",
+}
 
 CUT_OFF = "; was it cut off? puna pull goes on where it ended"
 
@@ -36,6 +53,20 @@ def parser() -> Parser:
     for command in COMMANDS:
         command.add(commands)
     return top
+
+
+def check_command(top: Parser, arguments: Sequence[str]) -> None:
+    """Refuses a command that there is not, with the one that may have been meant."""
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    names = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+    if first is None or first in names:
+        return
+    near = [f"puna {name}" for name in difflib.get_close_matches(first, names, n=1)]
+    if first.lower().endswith(".gguf"):
+        near = [f"puna run {first}"]
+    meant = [ELSEWHERE[first]] if first in ELSEWHERE else near
+    expected = meant[0] if meant else f"one of {' '.join(names)}"
+    top.error(f"command {first!r}, expected {expected}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +88,7 @@ def obey(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="replace")  # a letter that the terminal has not is no error
+    check_command(top, sys.argv[1:] if arguments is None else arguments)
     given = top.parse_args(arguments)
     if given.command is None:
         top.print_help()

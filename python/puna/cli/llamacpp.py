@@ -9,6 +9,7 @@ INSTEAD = {
         ("-mu", "--model-url", "-dr", "--docker-repo"), "-hf fetches from huggingface.co, -m opens a file"
     ),
     **dict.fromkeys(("--verbose-prompt", "-ptc", "--print-token-count"), "puna tokenize shows tokens"),
+    **dict.fromkeys(("-cl", "--cache-list"), "puna list lists what was pulled"),
     "--list-devices": "puna devices lists them",
     **dict.fromkeys(("-dev", "--device"), "the variable PUNA_GPU_DEVICE names a GPU, -ngl 0 is the CPU"),
     **dict.fromkeys(("-bf", "--binary-file"), "-f reads a file of text"),
