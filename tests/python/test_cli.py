@@ -203,13 +203,15 @@ def test_a_wrong_command_is_one_line(arguments, code, says, capsys):
 
 
 @pytest.mark.parametrize("command", [command.__name__.rpartition(".")[2] for command in COMMANDS])
-def test_help_has_examples(command, capsys):
+def test_help_has_examples_and_fits(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert "usage: puna " + command in text
     assert "examples:" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_no_colour_where_nobody_looks(path, capsys):

@@ -23,7 +23,7 @@ from puna.gguf import Reader
 from puna.llama import Llama
 
 EPILOG = """examples:
-  puna bench model.gguf                    pp512, a prompt of 512 tokens; tg128, 128 tokens one by one
+  puna bench model.gguf                    pp512, a prompt of 512 tokens; tg128, 128 one by one
   puna bench -m model.gguf -p 0 -n 64 -t 2 generation alone, on two threads
   puna bench -m model.gguf -p 64,512,1024 -r 3
   puna bench -m model.gguf -o csv          or json, jsonl; llama-bench's fields
@@ -34,20 +34,40 @@ Row = dict[str, Any]
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("bench", help="measure tokens a second", description=__doc__, epilog=EPILOG)
+    parser = commands.add_parser(
+        "bench", help="measure tokens a second", usage="puna bench [FLAG ...] [FILE]", description=__doc__,
+        epilog=EPILOG,
+    )  # fmt: skip
     parser.set_defaults(run=run)
     add_model(parser)
     add_file(parser)
     parser.add_argument(
-        "-p", "--n-prompt", type=counts, default=[512], metavar="N,...", help="default: 512; 0: none"
+        "-p",
+        "--n-prompt",
+        type=counts,
+        default=[512],
+        metavar="N,...",
+        help="tokens of prompts; 0: none (default: 512)",
     )
     parser.add_argument(
-        "-n", "--n-gen", type=counts, default=[128], metavar="N,...", help="default: 128; 0: none"
+        "-n",
+        "--n-gen",
+        type=counts,
+        default=[128],
+        metavar="N,...",
+        help="tokens generated; 0: none (default: 128)",
     )
-    parser.add_argument("-r", "--repetitions", type=count(1), default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "-r", "--repetitions", type=count(1), default=5, metavar="N", help="how often each (default: 5)"
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument(
-        "-o", "--output", choices=("md", "json", "jsonl", "csv"), default="md", help="default: md, a table"
+        "-o",
+        "--output",
+        choices=("md", "json", "jsonl", "csv"),
+        default="md",
+        metavar="FORMAT",
+        help="md (a table, default), json, jsonl, csv",
     )
     output.add_argument("--json", action="store_true", help="print one JSON object, of the last -p and -n")
     add_execution(parser)

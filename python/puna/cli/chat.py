@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from puna.cli import llamacpp, sampling, text
-from puna.cli.model import add_execution, add_model, add_template, require_template
+from puna.cli.model import add_execution, add_model, require_template
 from puna.cli.positional import take_model
 from puna.cli.talk import HELP, Talk, add_talk, converse
 
@@ -31,10 +31,9 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     add_model(parser)
     text.add_prompt(parser, "the first message, answered at once")
-    parser.add_argument("-st", "--single-turn", action="store_true", help="leave after one answer")
     text.add_output(parser)
-    add_template(parser)
-    add_talk(parser)
+    group = add_talk(parser)
+    group.add_argument("-st", "--single-turn", action="store_true", help="leave after one answer")
     sampling.add_sampling(parser)
     add_execution(parser)
     parser.refuse(llamacpp.GENERATING)

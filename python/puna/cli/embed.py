@@ -35,18 +35,21 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("words", nargs="*", metavar="TEXT", help="the texts, if not given by a flag")
+    parser.add_argument(
+        "words", nargs="*", metavar="TEXT", help="the texts, if not given by a flag or a pipe"
+    )
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the texts, a line each")
     parser.add_argument(
         "-f",
         "--file",
         metavar="FILE",
-        help="a file of them; -: standard input, which is read too where no text is given",
+        help="a file of them; -: standard input",
     )
     add_escape(parser)
     parser.add_argument(
-        "--pooling", choices=[*NAMES], help="how vectors of tokens become one; default: the model's way"
-    )
+        "--pooling", choices=[*NAMES], metavar="HOW",
+        help=f"how vectors of tokens become one: {', '.join(NAMES)}; default: the model's way",
+    )  # fmt: skip
     parser.add_argument(
         "--embd-normalize", type=count(-1), default=2, metavar="N",
         help="-1: no, 0: largest to 32760, 1: taxicab, 2: euclidean (default), more: p-norm",
@@ -59,7 +62,11 @@ def add(commands: Any) -> None:
         "--embd-separator", default="\n", metavar="TEXT", help="between two texts; default: a line's end"
     )
     parser.add_argument(
-        "-c", "--ctx-size", type=count(0), metavar="N", help="tokens of context; 0: as trained"
+        "-c",
+        "--ctx-size",
+        type=count(0),
+        metavar="N",
+        help="tokens of context; 0: as trained; default: as trained, up to 4096",
     )
     add_execution(parser)
     parser.set_defaults(batch_size=2048)

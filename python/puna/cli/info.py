@@ -20,7 +20,10 @@ EPILOG = """examples:
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("info", help="say what is in a file", description=__doc__, epilog=EPILOG)
+    parser = commands.add_parser(
+        "info", help="say what is in a file", usage="puna info [FLAG ...] [FILE]", description=__doc__,
+        epilog=EPILOG,
+    )  # fmt: skip
     parser.set_defaults(run=run)
     add_model(parser)
     add_file(parser)

@@ -39,35 +39,37 @@ def add_execution(parser: Parser) -> None:
         "-t", "--threads", type=threads, metavar="N", help="CPU threads; -1: one a core (default)"
     )
     group.add_argument(
-        "-tb", "--threads-batch", type=threads, metavar="N", help="the same: there is one number for both"
+        "-tb", "--threads-batch", type=threads, metavar="N", help="of prompts: the same number as -t"
     )
     group.add_argument(
         "-ngl", "--gpu-layers", "--n-gpu-layers", type=layers, default=0, metavar="N",
         help="layers on the GPU: all or -1 for all; default: 0",
     )  # fmt: skip
     group.add_argument(
-        "-b", "--batch-size", type=count(1), default=512, metavar="N", help="most tokens at once"
-    )
+        "-b", "--batch-size", type=count(1), default=512, metavar="N",
+        help="most tokens at once (default: %(default)s)",
+    )  # fmt: skip
     group.add_argument(
         "-ub", "--ubatch-size", type=count(1), metavar="N", help="the same; the smaller counts"
     )
     types = [name for name in KV_TYPES if isinstance(name, str)]
     for what in "kv":
         group.add_argument(
-            f"-ct{what}", f"--cache-type-{what}", choices=types, default="f16", help=f"type of the {what} cache"
+            f"-ct{what}", f"--cache-type-{what}", choices=types, default="f16", metavar="TYPE",
+            help=f"type of the {what} cache: {', '.join(types)} (default: f16)",
         )  # fmt: skip
     mapping = group.add_mutually_exclusive_group()
     mapping.add_argument("--mmap", action="store_true", default=True, help="map the file (default)")
     mapping.add_argument("--no-mmap", action="store_false", dest="mmap", help="read it instead")
     group.add_argument(
         "-fa", "--flash-attn", choices=("on", "off", "auto", "1", "0"), nargs="?",
-        help="taken, and the same either way",
+        metavar="on|off|auto", help="taken, and the same either way",
     )  # fmt: skip
     group.add_argument(
         "--swa-full",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="keep what slides out of windows too; --no-swa-full needs less memory (on the CPU)",
+        help="keep what slides out of windows too (default); --no-swa-full: do not, on the CPU",
     )
     parser.agree("-kvo", "--kv-offload")
     group.add_argument(
@@ -82,10 +84,10 @@ def add_execution(parser: Parser) -> None:
         "--override-kv", action="append", default=[], type=override, metavar="KEY=TYPE:VALUE",
         help="read the model as if its metadata said so; TYPE is int, float, bool or str",
     )  # fmt: skip
-    group.add_argument("-v", "--verbose", action="store_true", help="say more")
+    group.add_argument("-v", "--verbose", action="store_true", help="say more, on standard error")
 
 
-def add_template(parser: argparse.ArgumentParser) -> None:
+def add_template(parser: argparse._ActionsContainer) -> None:
     template = parser.add_mutually_exclusive_group()
     template.add_argument(
         "--chat-template",

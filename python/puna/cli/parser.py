@@ -3,6 +3,7 @@ by name."""
 
 import argparse
 import difflib
+import shutil
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -11,11 +12,31 @@ from puna.cli.terminal import fail
 from puna.errors import ArgumentError
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Says once, behind its names, what a flag takes; 100 columns at most."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        width = min(100, shutil.get_terminal_size().columns) - 2
+        super().__init__(prog, max_help_position=30, width=width, **options)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        takes = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {takes}"
+
+
 class Parser(argparse.ArgumentParser):
     """Refuses in one line; nothing is abbreviated."""
 
     def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, formatter_class=Formatter, **options)  # type: ignore[arg-type]
+        self.agreed: argparse._ArgumentGroup | None = None
+
+    def format_help(self) -> str:
+        if self.agreed is not None:  # last, as nobody needs them
+            self._action_groups.sort(key=lambda group: group is self.agreed)
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         fail(f"{message} (see {self.prog} --help)")
@@ -44,8 +65,8 @@ class Parser(argparse.ArgumentParser):
 
     def agree(self, *flags: str) -> None:
         """Flags of llama.cpp that ask for what Puna does anyway."""
-        shown = "taken: it is so anyway"
-        self.add_argument(*flags, action="store_true", dest="agreed", help=shown)
+        self.agreed = self.agreed or self.add_argument_group("taken, as Puna does so anyway")
+        self.agreed.add_argument(*flags, action="store_true", dest="agreed")
 
     def refuse(self, flags: Iterable[str], tool: str = "llama.cpp") -> None:
         """Those of `flags` that this parser has not: `tool` knows them, so whoever gives one meant it."""

@@ -14,15 +14,16 @@ EPILOG = """examples:
   puna pull user/repository -hff model-f16.gguf --local-dir models
   puna run -hf user/repository         pulls it too, where it is not there yet
 
-Files are kept where the package huggingface_hub keeps them (HF_HOME). An interrupted pull goes on where it
-ended when it is run again; a file appears when its size and hash are right.
+Files are kept where the package huggingface_hub keeps them (HF_HOME). An interrupted pull goes on
+where it ended when it is run again; a file appears when its size and hash are right.
 """
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser(
-        "pull", help="fetch a model of huggingface.co", description=__doc__, epilog=EPILOG
-    )
+        "pull", help="fetch a model of huggingface.co", usage="puna pull [FLAG ...] MODEL ...",
+        description=__doc__, epilog=EPILOG,
+    )  # fmt: skip
     parser.set_defaults(run=run)
     parser.add_argument(
         "models", nargs="+", type=spec, metavar="MODEL", help="user/repository, or user/repository:quant"

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,7 +27,8 @@ EPILOG = """examples:
   puna quantize --tensor-type "ffn_down=q8_0" --token-embedding-type q8_0 in.gguf out.gguf Q4_K_M
   puna quantize --override-kv general.name=str:mine in.gguf out.gguf COPY
 
-types: {types} COPY
+types:
+{types}
 Those of 1 to 3 bits (IQ1, IQ2, IQ3) can be run but not made.
 """
 
@@ -38,7 +40,7 @@ def add(commands: Any) -> None:
     types = " ".join(name for name in core.file_types() if not name.startswith(("IQ1", "IQ2", "IQ3")))
     parser = commands.add_parser(
         "quantize", help="write a model as another type", usage=USAGE, description=__doc__,
-        epilog=EPILOG.format(types=types),
+        epilog=EPILOG.format(types=textwrap.fill(f"{types} COPY", 100)),
     )  # fmt: skip
     parser.set_defaults(run=run, refuse=parser.error)
     parser.add_argument(

@@ -6,13 +6,7 @@ from typing import Any
 
 from puna.arguments import short
 from puna.cli import llamacpp, sampling, text
-from puna.cli.model import (
-    add_execution,
-    add_model,
-    add_template,
-    has_template,
-    require_template,
-)
+from puna.cli.model import add_execution, add_model, has_template, require_template
 from puna.cli.positional import take_model
 from puna.cli.reading import has_unread, is_piped
 from puna.cli.talk import Talk, add_talk, converse
@@ -47,25 +41,21 @@ def add(commands: Any) -> None:
     add_model(parser)
     text.add_prompt(parser, "the prompt, if not given by -p, -f or a pipe")
     text.add_output(parser)
-    chat = parser.add_mutually_exclusive_group()
+    group = add_talk(parser)
+    group.add_argument("-st", "--single-turn", action="store_true", help="one answer, even at a terminal")
+    chat = group.add_mutually_exclusive_group()
     chat.add_argument(
-        "-cnv", "--conversation", action="store_true", default=None, help="use the chat template (the default)"
+        "-cnv", "--conversation", action="store_true", default=None,
+        help="use the chat template (default, where there is one)",
     )  # fmt: skip
     chat.add_argument(
         "-no-cnv", "--no-conversation", action="store_false", dest="conversation",
         help="continue the text as it is",
     )  # fmt: skip
-    parser.add_argument(
-        "--no-display-prompt",
-        action="store_false",
-        dest="echo",
+    group.add_argument(
+        "--no-display-prompt", action="store_false", dest="echo",
         help="with -no-cnv: only what comes after it",
-    )
-    parser.add_argument(
-        "-st", "--single-turn", action="store_true", help="no conversation, even at a terminal"
-    )
-    add_template(parser)
-    add_talk(parser)
+    )  # fmt: skip
     sampling.add_sampling(parser)
     add_execution(parser)
     parser.refuse(llamacpp.GENERATING)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from puna.cli import text
+from puna.cli.model import add_template
 from puna.cli.reading import read_text
 from puna.cli.terminal import fail, note
 from puna.errors import ArgumentError, PunaError
@@ -33,8 +34,10 @@ A line that ends in \\ goes on in the next one; \"\"\" begins and ends several l
 Ctrl-C stops an answer."""
 
 
-def add_talk(parser: argparse.ArgumentParser) -> None:
+def add_talk(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """The flags of conversations; answers their group."""
     group = parser.add_argument_group("conversation")
+    add_template(group)
     group.add_argument("--in-prefix", default="", metavar="TEXT", help="put before each message")
     group.add_argument("--in-suffix", default="", metavar="TEXT", help="put behind each message")
     group.add_argument(
@@ -42,6 +45,7 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
         help="messages of several lines: the one that ends in \\ or / is the last",
     )  # fmt: skip
     group.add_argument("--simple-io", action="store_true", help="read lines as they come, without editing")
+    return group
 
 
 class Talk:

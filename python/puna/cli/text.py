@@ -16,21 +16,19 @@ from puna.llama import Llama
 
 
 def add_prompt(parser: argparse.ArgumentParser, words: str) -> None:
-    parser.add_argument("words", nargs="*", metavar="PROMPT", help=words)
-    parser.add_argument("-p", "--prompt", metavar="TEXT", help="the same")
-    parser.add_argument(
+    group = parser.add_argument_group("prompt")
+    group.add_argument("words", nargs="*", metavar="PROMPT", help=words)
+    group.add_argument("-p", "--prompt", metavar="TEXT", help="the same")
+    group.add_argument(
         "-f", "--file", metavar="FILE", help="a file with it, or with what comes after it; -: standard input"
     )
-    system = parser.add_mutually_exclusive_group()
+    system = group.add_mutually_exclusive_group()
     system.add_argument("-sys", "--system-prompt", metavar="TEXT", help="the system prompt of a chat")
     system.add_argument("-sysf", "--system-prompt-file", metavar="FILE", help="a file with it")
-    add_escape(parser)
-    parser.add_argument(
-        "-r", "--reverse-prompt", action="append", metavar="TEXT", help="stop at this text; may be repeated"
-    )
+    add_escape(group)
 
 
-def add_escape(parser: argparse.ArgumentParser) -> None:
+def add_escape(parser: argparse._ActionsContainer) -> None:
     escape = parser.add_mutually_exclusive_group()
     escape.add_argument(
         "-e", "--escape", action="store_true", default=True, help=r"read \n, \t, \" in texts (default)"
@@ -39,24 +37,30 @@ def add_escape(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: Parser) -> None:
-    parser.add_argument(
+    group = parser.add_argument_group("output")
+    group.add_argument(
         "-n", "--predict", "--n-predict", type=count(-2), default=-1, metavar="N",
         help="most tokens; 0: only evaluate the prompt; -1 or -2: until the model or its context ends "
         "(default: -1)",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
+        "-r", "--reverse-prompt", action="append", metavar="TEXT", help="stop at this text; may be repeated"
+    )
+    group.add_argument(
         "-c", "--ctx-size", type=count(0), metavar="N",
         help="tokens of context; 0: as trained; default: as trained, up to 4096",
     )  # fmt: skip
-    timings = parser.add_mutually_exclusive_group()
-    timings.add_argument("--show-timings", "--perf", action="store_true", default=True, help="say the speed")
+    timings = group.add_mutually_exclusive_group()
+    timings.add_argument(
+        "--show-timings", "--perf", action="store_true", default=True, help="say the speed (default)"
+    )
     timings.add_argument(
         "--no-show-timings", "--no-perf", "--log-disable", action="store_false", dest="show_timings",
         help="do not",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "-co", "--color", choices=("on", "off", "auto"), nargs="?", default="auto", const="auto",
-        help="of notes and errors; default: auto, at a terminal",
+        metavar="on|off|auto", help="colour notes and errors; auto (default): at a terminal",
     )  # fmt: skip
     parser.agree("--jinja", "--no-warmup", "--no-context-shift", "--display-prompt", "--cache-prompt")
 

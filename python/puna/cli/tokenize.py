@@ -21,16 +21,15 @@ EPILOG = """examples:
 
 def add(commands: Any) -> None:
     parser = commands.add_parser(
-        "tokenize", help="show the tokens of a text", description=__doc__, epilog=EPILOG
-    )
+        "tokenize", help="show the tokens of a text", usage="puna tokenize [FLAG ...] [TEXT ...]",
+        description=__doc__, epilog=EPILOG,
+    )  # fmt: skip
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("words", nargs="*", metavar="TEXT", help="the text, if not given by a flag")
+    parser.add_argument("words", nargs="*", metavar="TEXT", help="the text, if not given by a flag or a pipe")
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the text")
     parser.add_argument("-f", "--file", metavar="FILE", help="a file with it; -: standard input")
-    parser.add_argument(
-        "--stdin", action="store_true", help="read standard input, as it is read where no text is given"
-    )
+    parser.add_argument("--stdin", action="store_true", help="read standard input, also a keyboard")
     add_escape(parser)
     parser.add_argument("--ids", action="store_true", help="the ids alone, as a list")
     parser.add_argument("--no-bos", action="store_true", help="no BOS, even where the model wants one")
