@@ -83,3 +83,34 @@ def test_what_was_meant_is_said_in_a_line(arguments, code, says, puna_, bundled)
     assert err.startswith("puna: error: ")
     assert err.count("\n") == 1
     assert says in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["run", "-f", "nothing.txt"], 1, "puna: error: nothing.txt: No such file or directory"),
+        (["run", "-f", "."], 1, "puna: error: .: "),
+        (["run", "-m", "", "a"], 2, "argument -m/--model: '', expected a file"),
+        (["info", ""], 2, "'', expected a file"),
+        (["bench", "-c", "99"], 2, "unrecognized arguments: -c"),
+        (["run", "a", "-temp", "0"], 2, "unrecognized arguments: -temp; did you mean --temp?"),
+        (["run", "a", "-kv"], 2, "unrecognized arguments: -kv"),
+        (["run", "-l", "5+nan", "a"], 2, "'5+nan', expected a token id and a number"),
+        (["embed", "-c", "4", "Once upon a time there was a fox"], 1, "; -b N and -c N set more"),
+    ],
+)
+def test_bad_input_is_named_with_what_was_expected(
+    arguments, code, says, puna_, bundled, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = puna_(*arguments)
+    assert (found, out) == (code, "")
+    assert err.startswith("puna: error: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_a_text_may_begin_with_a_dash_and_be_empty(puna_, stories):
+    plain = ["run", "-m", stories, "-n", "2", "--temp", "0", "-p"]
+    assert puna_(*plain, "-n is a flag")[1].startswith("-n is a flag")
+    assert "prompt 1 tokens" in puna_(*plain, "")[2]

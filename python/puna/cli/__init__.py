@@ -108,5 +108,7 @@ def obey(arguments: Sequence[str] | None) -> int:
         return fail(f"a text that is no UTF-8: {error}")
     except puna.errors.FormatError as error:
         return fail(f"{error}{CUT_OFF if 'but the file has only' in str(error) else ''}")
-    except (puna.PunaError, OSError) as error:
+    except puna.PunaError as error:
         return fail(str(error))
+    except OSError as error:
+        return fail(str(puna.errors.refused(error)) if error.filename else str(error))

@@ -13,6 +13,7 @@ from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input
 from puna.cli.text import add_escape
 from puna.embedding import NAMES
+from puna.errors import ContextError
 
 EPILOG = """examples:
   puna embed -m bert.gguf -p "a cat"                          a line of numbers
@@ -79,7 +80,11 @@ def run(given: argparse.Namespace) -> int:
     texts = texts_of(given)
     pooling = -1 if given.pooling is None else NAMES[given.pooling]
     with load(given, given.ctx_size, embedding=True, pooling_type=pooling) as llm:
-        found = llm.embed(texts, truncate=False)
+        try:
+            found = llm.embed(texts, truncate=False)
+        except ContextError as error:
+            expected = str(error).removesuffix(", or truncate = True")
+            raise ContextError(f"{expected}; -b N and -c N set more") from error
         # Without pooling a text has a vector a token, and each is one of its own.
         rows = [row for each in found for row in (each if is_matrix(each) else [each])]
     vectors = [normalized(row, given.embd_normalize) for row in rows]

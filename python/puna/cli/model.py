@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from puna.cli.parser import Parser, UsageError, count, number, override
+from puna.cli.parser import Parser, UsageError, count, file, number, override
 from puna.cli.pull import add_hub, pulled, spec
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
@@ -25,7 +25,9 @@ TEMPLATES = {"llama2": "llama-2", "llama3": "llama-3"}
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument("-m", "--model", metavar="FILE", help="a GGUF file; default: the bundled tiny model")
+    group.add_argument(
+        "-m", "--model", type=file, metavar="FILE", help="a GGUF file; default: the bundled tiny model"
+    )
     group.add_argument(
         "-hf", "-hfr", "--hf-repo", type=spec, metavar="USER/REPOSITORY[:QUANT]",
         help="a model of huggingface.co, pulled where it is not there yet (see puna pull)",
@@ -190,9 +192,9 @@ def require_template(given: argparse.Namespace, llm: Llama) -> None:
 def template_override(given: argparse.Namespace) -> dict[str, str]:
     """A template given in full, in the place of the model's."""
     text = getattr(given, "chat_template", None)
-    if file := getattr(given, "chat_template_file", None):
-        text = read_text(file)
-    return {"tokenizer.chat_template": text} if text is not None and (file or is_jinja(text)) else {}
+    if path := getattr(given, "chat_template_file", None):
+        text = read_text(path)
+    return {"tokenizer.chat_template": text} if text is not None and (path or is_jinja(text)) else {}
 
 
 def is_jinja(text: str) -> bool:

@@ -54,6 +54,15 @@ class Parser(argparse.ArgumentParser):
             found.words = [*found.words, *rest]
         return found, []
 
+    def _get_option_tuples(self, option_string: str) -> Any:
+        """argparse's guesses at a flag of one dash, but for beginnings of names: `-c` is not `-ctk`."""
+        if " " in option_string:  # a text that begins with a dash
+            return []
+        name, _, _ = option_string.partition("=")
+        if f"-{name}" in self._option_string_actions:
+            self.error(f"unrecognized arguments: {option_string}; did you mean -{name}?")
+        return [guess for guess in super()._get_option_tuples(option_string) if guess[1] in (name, name[:2])]
+
     def meant(self, flag: str) -> str:
         """The flag that is nearest to an unknown one, as the end of a message."""
         name = "--" + flag.partition("=")[0].lstrip("-").replace("_", "-")
@@ -119,6 +128,13 @@ def count(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def file(text: str) -> str:
+    """A path; a variable of the shell that is not set is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("'', expected a file")
+    return text
 
 
 def number(least: float = float("-inf"), most: float = float("inf")) -> Callable[[str], float]:

@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 
-from puna.cli.parser import UsageError
+from puna.cli.parser import UsageError, file
 from puna.cli.pull import spec
 
 HUB = re.compile(r"(?P<host>(https?://)?(hf\.co|huggingface\.co)/)?[\w.-]+/[\w.-]+(?P<quant>:[\w.-]+)?/?")
@@ -31,7 +31,7 @@ def take_model(given: argparse.Namespace) -> None:
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -m FILE")
+    parser.add_argument("file", nargs="?", type=file, metavar="FILE", help="the same as -m FILE")
 
 
 def take_file(given: argparse.Namespace) -> None:

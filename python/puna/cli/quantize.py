@@ -18,6 +18,7 @@ from puna.cli.info import size
 from puna.cli.parser import UsageError, count, override
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress
+from puna.errors import ArgumentError
 from puna.gguf import Reader
 
 EPILOG = """examples:
@@ -55,7 +56,7 @@ def add(commands: Any) -> None:
     ):
         parser.add_argument(flag, action="store_true", help=what)
     for flag, which in (("output-tensor", "output.weight"), ("token-embedding", "token_embd.weight")):
-        parser.add_argument(f"--{flag}-type", type=str.upper, metavar="T", help=f"type of {which}")
+        parser.add_argument(f"--{flag}-type", type=dtype, metavar="T", help=f"type of {which}")
     parser.add_argument(
         "--tensor-type", action="append", default=[], type=tensor_type, metavar="REGEX=T",
         help="type of tensors whose name has the pattern; the first that fits counts",
@@ -147,11 +148,22 @@ def wrong(given: argparse.Namespace, message: str) -> NoReturn:
 
 def tensor_type(text: str) -> tuple[str, str]:
     """A pattern and a type; llama-quantize reads both in any case."""
-    pattern, equals, dtype = text.rpartition("=")
+    pattern, _, name = text.rpartition("=")
+    if not pattern:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected REGEX=T")
+    try:
+        quant.compiled(pattern)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("tensor_types: ")) from error
+    return pattern.lower(), dtype(name)
+
+
+def dtype(text: str) -> str:
+    """A tensor type, in any case."""
     known = [name for name, *_ in core.dtypes()]
-    if not equals or not pattern or dtype.upper() not in known:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected REGEX=T, T one of {' '.join(known)}")
-    return pattern.lower(), dtype.upper()
+    if text.upper() not in known:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {' '.join(known)}")
+    return text.upper()
 
 
 def progress(reader: Reader) -> Callable[[str, int, int], object] | None:

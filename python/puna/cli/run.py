@@ -63,9 +63,11 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     take_model(given)
-    if not given.words and given.prompt is None and given.file is None and is_piped():
+    piped = not given.words and given.prompt is None and given.file is None and is_piped()
+    if piped:
         given.file = "-"
     llm, prompt, system, options = text.start(given)
+    prompt = prompt or None if piped else prompt
     with llm:
         chats = given.conversation
         if chats is None:
@@ -78,7 +80,8 @@ def run(given: argparse.Namespace) -> int:
                     f"-sys {short(system)}: expected a model with a chat template, or --chat-template"
                 )
             options |= {"stream": True, "echo": given.echo}
-            text.Answer(given, llm).say(lambda: llm.create_completion(prompt or BEGINNING, **options))
+            beginning = BEGINNING if prompt is None else prompt
+            text.Answer(given, llm).say(lambda: llm.create_completion(beginning, **options))
         elif (
             prompt is None
             and given.model
@@ -88,7 +91,9 @@ def run(given: argparse.Namespace) -> int:
         ):
             return converse(Talk(llm, given, options, system))
         else:
-            messages = text.with_system(system, [text.message("user", prompt or GREETING)])
+            messages = text.with_system(
+                system, [text.message("user", GREETING if prompt is None else prompt)]
+            )
             options |= {"stream": True}
             text.Answer(given, llm).say(lambda: llm.create_chat_completion(messages, **options))
         text.note_speed(given, llm)

@@ -179,7 +179,7 @@ def bias(text: str) -> tuple[int, float]:
     place = max(text.find("+"), text.find("-"))
     token, value = text[:place], text[place:]
     try:
-        if place < 1 or not token.isdecimal():
+        if place < 1 or not token.isdecimal() or value in ("+nan", "-nan"):
             raise ValueError(text)
         return int(token), float(value)
     except ValueError:
