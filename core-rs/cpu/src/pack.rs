@@ -46,14 +46,20 @@ impl Field {
         }
     }
 
-    /// One f16.
+    /// One f16 or u16.
     pub(crate) const fn half(offset: usize) -> Field {
         Field {
-            offset,
             n: 1,
             unit: 2,
-            signed: false,
-            turned: false,
+            ..Field::words(offset, 1)
+        }
+    }
+
+    /// One byte.
+    pub(crate) const fn byte(offset: usize) -> Field {
+        Field {
+            unit: 1,
+            ..Field::words(offset, 1)
         }
     }
 
@@ -78,7 +84,7 @@ impl Field {
         self.n * self.unit
     }
 
-    /// Where the words are in a block of the file; `None` for f16.
+    /// Where the words are in a block of the file; `None` for halves and bytes.
     #[cfg(test)]
     pub(crate) fn words_range(&self) -> Option<std::ops::Range<usize>> {
         (self.unit == 4).then_some(self.offset..self.offset + self.n_bytes())
@@ -228,7 +234,7 @@ fn pack_chunk(
         };
         match field.unit {
             4 => transpose_words(layout, field, rows, row_bytes, &blocks, plane, flip),
-            _ => transpose_halves(layout, field, rows, row_bytes, &blocks, plane),
+            _ => transpose_units(layout, field, rows, row_bytes, &blocks, plane),
         }
     }
 }
@@ -272,7 +278,8 @@ fn transpose_words(
     }
 }
 
-fn transpose_halves(
+/// Of a field with one unit, a half or a byte.
+fn transpose_units(
     layout: &Layout,
     field: &Field,
     rows: &[u8],
@@ -282,8 +289,9 @@ fn transpose_halves(
 ) {
     for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
         let blocks = row[blocks.clone()].chunks_exact(layout.block_bytes);
-        for (block, out) in blocks.zip(plane.chunks_exact_mut(2 * layout.rows)) {
-            out[2 * r..2 * r + 2].copy_from_slice(&block[field.offset..field.offset + 2]);
+        for (block, out) in blocks.zip(plane.chunks_exact_mut(field.unit * layout.rows)) {
+            let unit = &block[field.offset..][..field.unit];
+            out[field.unit * r..][..field.unit].copy_from_slice(unit);
         }
     }
 }

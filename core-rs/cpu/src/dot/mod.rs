@@ -24,6 +24,8 @@ use crate::pack::{CHUNK, Field, Form, Group, LINE, Layout};
 use crate::simd::Simd;
 
 pub(crate) mod float;
+pub(crate) mod iq4_nl;
+pub(crate) mod iq4_xs;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
 pub(crate) mod q4_k;
@@ -35,6 +37,9 @@ pub(crate) mod q6_k_bytes;
 pub(crate) mod q8_0;
 #[cfg(test)]
 mod tests;
+mod unpack;
+
+pub(crate) use unpack::{byte, look_up, nibbles, six_bits, table_plus, with_bit};
 
 /// Runs a macro over the types with integer kernels: the registry. A new type is its file, its
 /// `mod` line above, and its name here. `$q6_k` is the form of Q6_K that is quickest.
@@ -48,7 +53,9 @@ macro_rules! for_quants {
             q8_0::Q8_0,
             q4_k::Q4_K,
             q5_k::Q5_K,
-            $q6_k::Q6_K
+            $q6_k::Q6_K,
+            iq4_nl::IQ4_NL,
+            iq4_xs::IQ4_XS
         )
     };
 }
@@ -99,6 +106,8 @@ pub(crate) trait Quant {
     const N_SCALES: usize = 1;
     /// Whether [`Sub::min`] is to be subtracted.
     const MINS: bool = false;
+    /// Whether minima are of 16 elements: [`Quant::half_mins`] in place of [`Sub::min`].
+    const HALF_MINS: bool = false;
     /// Whether the compiler is kept from multiplying a whole block with one vector of rows, then with
     /// the next: memory would be asked for in bursts, twice as fast as it can answer (`SHORT_CHAINS`
     /// only; where it asks for less anyway this costs more than it gains).
@@ -118,6 +127,12 @@ pub(crate) trait Quant {
 
     /// Elements `32 * i .. 32 * i + 32` of block `b`.
     fn sub<S: Simd>(s: S, g: &Group, b: usize, i: usize, block: &Self::Block<S>) -> Sub<S>;
+
+    /// The minima of both halves of what [`Quant::sub`] answers.
+    #[inline(always)]
+    fn half_mins<S: Simd>(s: S, _: &Group, _: usize, _: usize) -> [S::F; 2] {
+        [s.splat(0.0); 2]
+    }
 
     /// The integer product; types of eight bits have another.
     #[inline(always)]
@@ -238,7 +253,10 @@ fn one<S: Simd, Q: Quant>(
         if S::SHORT_CHAINS && Q::IN_STEPS {
             sum = std::hint::black_box(sum);
         }
-        if Q::MINS {
+        if Q::HALF_MINS {
+            let mins = Q::half_mins(s, group, b, i);
+            min = s.fnma(negative::<S, 1>(s, mins, x, i, 0), s.splat(x.d[i]), min);
+        } else if Q::MINS {
             min = s.fma(sub.min, s.splat(x.sums[i]), min);
         }
     });
@@ -266,9 +284,14 @@ fn several<S: Simd, Q: Quant, const T: usize>(
         let mut sub = Q::sub(s, group, b, i, &block);
         sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
         sub.min = s.mul(sub.min, d_min);
+        let mins = Q::half_mins(s, group, b, i);
+        let mins = [s.mul(mins[0], d_min), s.mul(mins[1], d_min)];
         for_tokens!(N < T, {
             acc[N] = add_products::<S, Q, T>(s, &sub, x, i, N, acc[N]);
-            if Q::MINS {
+            if Q::HALF_MINS {
+                let d = s.splat(x.d[i * T + N]);
+                acc[N] = s.fma(negative::<S, T>(s, mins, x, i, N), d, acc[N]);
+            } else if Q::MINS {
                 acc[N] = s.fnma(sub.min, s.splat(x.sums[i * T + N]), acc[N]);
             }
         });
@@ -304,6 +327,21 @@ fn add_products<S: Simd, Q: Quant, const T: usize>(
     }
 }
 
+/// What the minima of both halves of sub-block `i` subtract from token `n` of `T`, but for the scales
+/// of both: as a negative number.
+#[inline(always)]
+fn negative<S: Simd, const T: usize>(
+    s: S,
+    mins: [S::F; 2],
+    x: &Tile<'_>,
+    i: usize,
+    n: usize,
+) -> S::F {
+    let neg = &x.neg[i * 3 * T..][..3 * T];
+    let first = s.mul(s.to_f(s.splat_i(neg[T + n])), mins[0]);
+    s.fma(s.to_f(s.splat_i(neg[2 * T + n])), mins[1], first)
+}
+
 /// Where an integer sum starts: at what the offset of the weights will have added too much.
 #[inline(always)]
 fn start<S: Simd, Q: Quant>(s: S, neg: &[i32], i: usize) -> S::I {
@@ -317,57 +355,4 @@ fn start<S: Simd, Q: Quant>(s: S, neg: &[i32], i: usize) -> S::I {
 fn halves(x: &[i8]) -> (&[i8; 16], &[i8; 16]) {
     let (low, rest) = x.split_first_chunk::<16>().expect("32 elements");
     (low, rest.first_chunk::<16>().expect("32 elements"))
-}
-
-/// The next four are the unpackings that several types share.
-///
-/// Low nibbles (`shift` 0) or high ones (4) of four words from word `at` of a plane's block.
-#[inline(always)]
-pub(crate) fn nibbles<S: Simd>(s: S, words: &[u8], at: usize, shift: u32) -> [S::I; 4] {
-    let mask = s.splat_i(0x0f0f_0f0f);
-    let get = |j| s.and(s.shr(s.load(words, (at + j) * 4 * S::ROWS), shift), mask);
-    [get(0), get(1), get(2), get(3)]
-}
-
-/// Sets bit 4 of the bytes of four words to bit `at[j]` of the bytes of `bits[j]`.
-#[inline(always)]
-pub(crate) fn with_bit<S: Simd>(
-    s: S,
-    words: [S::I; 4],
-    bits: [S::I; 4],
-    at: [usize; 4],
-) -> [S::I; 4] {
-    let mut out = words;
-    for (j, out) in out.iter_mut().enumerate() {
-        let bit = s.and(bits[j], s.splat_i(0x0101_0101 << at[j]));
-        let bit = match at[j] {
-            0..4 => s.shl(bit, 4 - at[j] as u32),
-            _ => s.shr(bit, at[j] as u32 - 4),
-        };
-        *out = s.or(*out, bit);
-    }
-    out
-}
-
-/// Scales and minima of 6 bits of a K type's block, four a word: `[scales 0..4, 4..8]`, then the
-/// minima; the bits are drawn in `puna_format`'s `q4_k.rs`.
-#[inline(always)]
-pub(crate) fn six_bits<S: Simd>(s: S, words: &[u8]) -> ([S::I; 2], [S::I; 2]) {
-    let word = |i: usize| s.load(words, i * 4 * S::ROWS);
-    let (a, b, c) = (word(0), word(1), word(2));
-    let (six, four, two) = (
-        s.splat_i(0x3f3f_3f3f),
-        s.splat_i(0x0f0f_0f0f),
-        s.splat_i(0x3030_3030),
-    );
-    let high = |x| s.and(s.shr(x, 2), two);
-    let scales = [s.and(a, six), s.or(s.and(c, four), high(a))];
-    let minima = [s.and(b, six), s.or(s.and(s.shr(c, 4), four), high(b))];
-    (scales, minima)
-}
-
-/// Byte `i` of every lane as a float.
-#[inline(always)]
-pub(crate) fn byte<S: Simd>(s: S, x: S::I, i: usize) -> S::F {
-    s.to_f(s.and(s.shr(x, 8 * i as u32), s.splat_i(0xff)))
 }

@@ -47,6 +47,18 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn load_u8(self, bytes: &[u8], at: usize) -> __m256i {
+        let bytes = &bytes[at..at + 8];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn load_u16(self, bytes: &[u8], at: usize) -> __m256i {
+        let bytes = &bytes[at..at + 16];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(bytes.as_ptr().cast())) }
+    }
+    #[inline(always)]
     fn and(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: see the head of this impl.
         unsafe { _mm256_and_si256(a, b) }
@@ -110,9 +122,23 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn lookup16(self, table: &[u8; 16], codes: __m256i) -> __m256i {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let table = _mm_loadu_si128(table.as_ptr().cast());
+            _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), codes)
+        }
+    }
+
+    #[inline(always)]
     fn to_f(self, a: __m256i) -> __m256 {
         // SAFETY: see the head of this impl.
         unsafe { _mm256_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn as_f(self, a: __m256i) -> __m256 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm256_castsi256_ps(a) }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -136,15 +162,6 @@ impl Simd for Avx2 {
         let bytes = &bytes[at..at + 16];
         // SAFETY: see the head of this impl.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast())) }
-    }
-    #[inline(always)]
-    fn load_bf16(self, bytes: &[u8], at: usize) -> __m256 {
-        let bytes = &bytes[at..at + 16];
-        // SAFETY: see the head of this impl.
-        unsafe {
-            let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
-            _mm256_castsi256_ps(_mm256_slli_epi32(halves, 16))
-        }
     }
     #[inline(always)]
     fn store_f(self, a: __m256, x: &mut [f32], at: usize) {

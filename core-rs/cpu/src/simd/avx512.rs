@@ -45,6 +45,18 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn load_u8(self, bytes: &[u8], at: usize) -> __m512i {
+        let bytes = &bytes[at..at + 16];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn load_u16(self, bytes: &[u8], at: usize) -> __m512i {
+        let bytes = &bytes[at..at + 32];
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(bytes.as_ptr().cast())) }
+    }
+    #[inline(always)]
     fn and(self, a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: see the head of this impl.
         unsafe { _mm512_and_si512(a, b) }
@@ -109,9 +121,23 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
+    fn lookup16(self, table: &[u8; 16], codes: __m512i) -> __m512i {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let table = _mm_loadu_si128(table.as_ptr().cast());
+            _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes)
+        }
+    }
+
+    #[inline(always)]
     fn to_f(self, a: __m512i) -> __m512 {
         // SAFETY: see the head of this impl.
         unsafe { _mm512_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn as_f(self, a: __m512i) -> __m512 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_castsi512_ps(a) }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -135,15 +161,6 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         let bytes = &bytes[at..at + 32];
         // SAFETY: see the head of this impl.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast())) }
-    }
-    #[inline(always)]
-    fn load_bf16(self, bytes: &[u8], at: usize) -> __m512 {
-        let bytes = &bytes[at..at + 32];
-        // SAFETY: see the head of this impl.
-        unsafe {
-            let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(bytes.as_ptr().cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32(halves, 16))
-        }
     }
     #[inline(always)]
     fn store_f(self, a: __m512, x: &mut [f32], at: usize) {

@@ -41,6 +41,9 @@ pub(crate) trait Simd: Copy + 'static {
     fn splat_i(self, x: i32) -> Self::I;
     /// `ROWS * 4` bytes from `bytes[at..]`.
     fn load(self, bytes: &[u8], at: usize) -> Self::I;
+    /// `ROWS` bytes from `bytes[at..]`, one a lane; the next takes little-endian u16.
+    fn load_u8(self, bytes: &[u8], at: usize) -> Self::I;
+    fn load_u16(self, bytes: &[u8], at: usize) -> Self::I;
     fn and(self, a: Self::I, b: Self::I) -> Self::I;
     fn or(self, a: Self::I, b: Self::I) -> Self::I;
     /// Sums of i32 lanes.
@@ -56,14 +59,22 @@ pub(crate) trait Simd: Copy + 'static {
     /// The same for weights of eight bits, as [`Simd::BIASED`] says; `x` at least -127.
     fn dot8(self, acc: Self::I, w: &[Self::I; 4], x: &[i8; 16]) -> Self::I;
 
+    /// Byte by byte, what the table has for a code of `0 ..= 15`.
+    fn lookup16(self, table: &[u8; 16], codes: Self::I) -> Self::I;
+
     /// From i32 lanes.
     fn to_f(self, a: Self::I) -> Self::F;
+    /// The lanes' bits, taken for floats.
+    fn as_f(self, a: Self::I) -> Self::F;
     fn splat(self, x: f32) -> Self::F;
     /// `ROWS` floats from `x[at..]`; the next three take `ROWS` little-endian numbers from bytes.
     fn load_f(self, x: &[f32], at: usize) -> Self::F;
     fn load_f32(self, bytes: &[u8], at: usize) -> Self::F;
     fn load_f16(self, bytes: &[u8], at: usize) -> Self::F;
-    fn load_bf16(self, bytes: &[u8], at: usize) -> Self::F;
+    #[inline(always)]
+    fn load_bf16(self, bytes: &[u8], at: usize) -> Self::F {
+        self.as_f(self.shl(self.load_u16(bytes, at), 16))
+    }
     fn store_f(self, a: Self::F, x: &mut [f32], at: usize);
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once where the CPU can.

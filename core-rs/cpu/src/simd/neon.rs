@@ -70,6 +70,19 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    fn load_u8(self, bytes: &[u8], at: usize) -> Self::I {
+        let bytes = &bytes[at..at + 4 * N];
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let all = vmovl_u8(vld1_u8(bytes.as_ptr()));
+            [vmovl_u16(vget_low_u16(all)), vmovl_high_u16(all)]
+        }
+    }
+    #[inline(always)]
+    fn load_u16(self, bytes: &[u8], at: usize) -> Self::I {
+        halves(bytes, at)
+    }
+    #[inline(always)]
     fn and(self, a: Self::I, b: Self::I) -> Self::I {
         // SAFETY: see the head of this impl.
         unsafe { [vandq_u32(a[0], b[0]), vandq_u32(a[1], b[1])] }
@@ -130,12 +143,27 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn lookup16(self, table: &[u8; 16], codes: Self::I) -> Self::I {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let table = vld1q_u8(table.as_ptr());
+            let one = |c| vreinterpretq_u32_u8(vqtbl1q_u8(table, vreinterpretq_u8_u32(c)));
+            [one(codes[0]), one(codes[1])]
+        }
+    }
+
+    #[inline(always)]
     fn to_f(self, a: Self::I) -> Self::F {
         // SAFETY: see the head of this impl.
         unsafe {
             let one = |a| vcvtq_f32_s32(vreinterpretq_s32_u32(a));
             [one(a[0]), one(a[1])]
         }
+    }
+    #[inline(always)]
+    fn as_f(self, a: Self::I) -> Self::F {
+        // SAFETY: see the head of this impl.
+        unsafe { [vreinterpretq_f32_u32(a[0]), vreinterpretq_f32_u32(a[1])] }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -150,30 +178,12 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn load_f32(self, bytes: &[u8], at: usize) -> Self::F {
-        let words = self.load(bytes, at);
-        // SAFETY: see the head of this impl.
-        unsafe {
-            [
-                vreinterpretq_f32_u32(words[0]),
-                vreinterpretq_f32_u32(words[1]),
-            ]
-        }
+        self.as_f(self.load(bytes, at))
     }
     #[inline(always)]
     fn load_f16(self, bytes: &[u8], at: usize) -> Self::F {
         let words = halves(bytes, at);
         [half_to_f32(words[0]), half_to_f32(words[1])]
-    }
-    #[inline(always)]
-    fn load_bf16(self, bytes: &[u8], at: usize) -> Self::F {
-        let words = self.shl(halves(bytes, at), 16);
-        // SAFETY: see the head of this impl.
-        unsafe {
-            [
-                vreinterpretq_f32_u32(words[0]),
-                vreinterpretq_f32_u32(words[1]),
-            ]
-        }
     }
     #[inline(always)]
     fn store_f(self, a: Self::F, x: &mut [f32], at: usize) {

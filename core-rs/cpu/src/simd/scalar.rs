@@ -1,7 +1,7 @@
 //! Plain Rust, four rows at a time: what every other instruction set is compared with, and what
 //! runs where there is none.
 
-use half::{bf16, f16};
+use half::f16;
 
 use super::Simd;
 
@@ -58,6 +58,18 @@ impl Simd for Scalar {
         out
     }
     #[inline(always)]
+    fn load_u8(self, bytes: &[u8], at: usize) -> Self::I {
+        let mut out = [0; N];
+        out.iter_mut()
+            .zip(&bytes[at..at + N])
+            .for_each(|(o, &b)| *o = u32::from(b));
+        out
+    }
+    #[inline(always)]
+    fn load_u16(self, bytes: &[u8], at: usize) -> Self::I {
+        map(halves(bytes, at), u32::from)
+    }
+    #[inline(always)]
     fn and(self, a: Self::I, b: Self::I) -> Self::I {
         zip(a, b, |a, b| a & b)
     }
@@ -109,8 +121,19 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn lookup16(self, table: &[u8; 16], codes: Self::I) -> Self::I {
+        map(codes, |c| {
+            u32::from_le_bytes(c.to_le_bytes().map(|c| table[usize::from(c)]))
+        })
+    }
+
+    #[inline(always)]
     fn to_f(self, a: Self::I) -> Self::F {
         map(a, |a| a as i32 as f32)
+    }
+    #[inline(always)]
+    fn as_f(self, a: Self::I) -> Self::F {
+        map(a, f32::from_bits)
     }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -129,10 +152,6 @@ impl Simd for Scalar {
     #[inline(always)]
     fn load_f16(self, bytes: &[u8], at: usize) -> Self::F {
         map(halves(bytes, at), |h| f16::from_bits(h).to_f32())
-    }
-    #[inline(always)]
-    fn load_bf16(self, bytes: &[u8], at: usize) -> Self::F {
-        map(halves(bytes, at), |h| bf16::from_bits(h).to_f32())
     }
     #[inline(always)]
     fn store_f(self, a: Self::F, x: &mut [f32], at: usize) {

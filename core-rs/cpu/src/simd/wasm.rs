@@ -91,6 +91,19 @@ fn relaxed_dot(_: v128, _: v128, _: v128) -> v128 {
     unreachable!("no token of relaxed SIMD is made in this build")
 }
 
+/// Codes are below 16, where relaxed does what plain does, without its check.
+#[cfg(feature = "relaxed")]
+#[inline(always)]
+fn relaxed_swizzle(table: v128, codes: v128) -> v128 {
+    i8x16_relaxed_swizzle(table, codes)
+}
+
+#[cfg(not(feature = "relaxed"))]
+#[inline(always)]
+fn relaxed_swizzle(_: v128, _: v128) -> v128 {
+    unreachable!("no token of relaxed SIMD is made in this build")
+}
+
 /// `acc + products`, by way of i16: weights up to 255.
 #[inline(always)]
 fn wide_dot(acc: [v128; N], w: &[[v128; N]; 4], x: &[i8; 16]) -> [v128; N] {
@@ -133,6 +146,21 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
         let mut out = [i32x4_splat(0); N];
         for (i, out) in out.iter_mut().enumerate() {
             *out = load16(bytes, at + 16 * i);
+        }
+        out
+    }
+    #[inline(always)]
+    fn load_u8(self, bytes: &[u8], at: usize) -> Self::I {
+        let bytes = &bytes[at..at + 4 * N];
+        // SAFETY: eight bytes, as just checked; alignment is not asked for.
+        let all = unsafe { u16x8_load_extend_u8x8(bytes.as_ptr()) };
+        [u32x4_extend_low_u16x8(all), u32x4_extend_high_u16x8(all)]
+    }
+    #[inline(always)]
+    fn load_u16(self, bytes: &[u8], at: usize) -> Self::I {
+        let mut out = [i32x4_splat(0); N];
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = load_halves(bytes, at + 8 * i);
         }
         out
     }
@@ -194,8 +222,21 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
     }
 
     #[inline(always)]
+    fn lookup16(self, table: &[u8; 16], codes: Self::I) -> Self::I {
+        let table = load16(table, 0);
+        match RELAXED {
+            true => map(codes, |c| relaxed_swizzle(table, c)),
+            false => map(codes, |c| i8x16_swizzle(table, c)),
+        }
+    }
+
+    #[inline(always)]
     fn to_f(self, a: Self::I) -> Self::F {
         map(a, |a| f32x4_convert_i32x4(a))
+    }
+    #[inline(always)]
+    fn as_f(self, a: Self::I) -> Self::F {
+        a
     }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -217,19 +258,7 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
     }
     #[inline(always)]
     fn load_f16(self, bytes: &[u8], at: usize) -> Self::F {
-        let mut out = [f32x4_splat(0.0); N];
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = half_to_f32(load_halves(bytes, at + 8 * i));
-        }
-        out
-    }
-    #[inline(always)]
-    fn load_bf16(self, bytes: &[u8], at: usize) -> Self::F {
-        let mut out = [f32x4_splat(0.0); N];
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = u32x4_shl(load_halves(bytes, at + 8 * i), 16);
-        }
-        out
+        map(self.load_u16(bytes, at), half_to_f32)
     }
     #[inline(always)]
     fn store_f(self, a: Self::F, x: &mut [f32], at: usize) {

@@ -41,6 +41,10 @@ pub(crate) mod tq1_0;
 pub(crate) mod tq2_0;
 mod uneven;
 
+/// What the codes of MXFP4 stand for, doubled, and those of IQ4_NL and IQ4_XS.
+pub use mxfp4::VALUES as MXFP4_VALUES;
+pub use uneven::VALUES as IQ4_VALUES;
+
 /// Whole rows of f32 into blocks of exactly the right length.
 pub(crate) type Encode = fn(&[f32], &mut [u8]);
 

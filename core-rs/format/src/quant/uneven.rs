@@ -5,7 +5,7 @@ use super::lanes::{LANES, Lanes};
 use super::search_signed::Codes;
 
 /// What the codes stand for (`kvalues` of the `gguf` package).
-pub(crate) const VALUES: [i8; 16] = [
+pub const VALUES: [i8; 16] = [
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
 ];
 
