@@ -26,6 +26,7 @@ use crate::simd::Simd;
 pub(crate) mod float;
 pub(crate) mod iq4_nl;
 pub(crate) mod iq4_xs;
+pub(crate) mod mxfp4;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
 pub(crate) mod q4_k;
@@ -55,7 +56,8 @@ macro_rules! for_quants {
             q5_k::Q5_K,
             $q6_k::Q6_K,
             iq4_nl::IQ4_NL,
-            iq4_xs::IQ4_XS
+            iq4_xs::IQ4_XS,
+            mxfp4::MXFP4
         )
     };
 }
