@@ -27,6 +27,7 @@ pub(crate) mod float;
 pub(crate) mod iq4_nl;
 pub(crate) mod iq4_xs;
 pub(crate) mod mxfp4;
+pub(crate) mod q2_k;
 pub(crate) mod q3_k;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
@@ -59,7 +60,8 @@ macro_rules! for_quants {
             iq4_nl::IQ4_NL,
             iq4_xs::IQ4_XS,
             mxfp4::MXFP4,
-            q3_k::Q3_K
+            q3_k::Q3_K,
+            q2_k::Q2_K
         )
     };
 }
