@@ -24,7 +24,7 @@ def puna_(capsys):
 def test_flags_of_habit_are_taken(puna_, stories):
     plain = ["run", "-m", stories, "-n", "3", "--temp", "0", "-p", "Once upon a time"]
     habits = """--jinja --no-warmup --no-context-shift --display-prompt --cache-prompt -kvo --simple-io -st
-        --swa-full -fa on -fa 1 -t 2 -tb 2 -ub 32 --no-mmap -b 64 --color""".split()
+        --swa-full -fa on -fa 1 -t 1 -tb 1 -ub 32 --no-mmap -b 64 --color""".split()
     assert puna_(*plain, *habits)[:2] == puna_(*plain)[:2]
     assert puna_(*plain, "--no-swa-full")[1] == puna_(*plain)[1]
     assert puna_(*plain, "--log-disable")[2] == ""

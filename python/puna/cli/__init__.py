@@ -11,7 +11,7 @@ from puna import _command
 from puna.cli import bench, chat, devices, embed, info, pull, quantize, run, tokenize
 from puna.cli import list as list_
 from puna.cli.parser import Parser, UsageError
-from puna.cli.terminal import Progress, fail
+from puna.cli.terminal import Progress, described, fail
 
 COMMANDS = (run, chat, embed, tokenize, quantize, pull, list_, info, bench, devices)
 
@@ -108,7 +108,5 @@ def obey(arguments: Sequence[str] | None) -> int:
         return fail(f"a text that is no UTF-8: {error}")
     except puna.errors.FormatError as error:
         return fail(f"{error}{CUT_OFF if 'but the file has only' in str(error) else ''}")
-    except puna.PunaError as error:
-        return fail(str(error))
-    except OSError as error:
-        return fail(str(puna.errors.refused(error)) if error.filename else str(error))
+    except (puna.PunaError, OSError) as error:
+        return fail(described(error))

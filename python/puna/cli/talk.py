@@ -12,7 +12,7 @@ from typing import Any
 from puna.cli import text
 from puna.cli.model import add_template
 from puna.cli.reading import read_text
-from puna.cli.terminal import fail, note
+from puna.cli.terminal import described, fail, note
 from puna.errors import ArgumentError, PunaError
 from puna.llama import Llama
 
@@ -77,7 +77,6 @@ class Talk:
             answer.say(lambda: self.llm.create_chat_completion(self.messages, **options))
             complete = True
         except KeyboardInterrupt:
-            print()
             complete = False
         except PunaError:
             self.messages.pop()
@@ -122,7 +121,7 @@ def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int
         except (PunaError, OSError) as error:
             if not sees:
                 raise
-            fail(str(error))
+            fail(described(error))
     return 0
 
 

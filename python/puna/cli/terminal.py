@@ -5,6 +5,8 @@ import shutil
 import sys
 from typing import ClassVar, TextIO
 
+from puna.errors import PunaError, refused
+
 RED, DIM, OFF = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -25,6 +27,13 @@ def fail(message: str) -> int:
     label = coloured("puna: error:", RED, sys.stderr)
     print(label, " ".join(message.split()), file=sys.stderr)
     return 1
+
+
+def described(error: Exception) -> str:
+    """What an error says; of the operating system's without its number, the file first."""
+    if isinstance(error, OSError) and not isinstance(error, PunaError) and error.filename:
+        return str(refused(error))
+    return str(error)
 
 
 def note(line: str) -> None:

@@ -128,6 +128,9 @@ class Answer:
                     print(piece, end="", flush=True)
         except ContextError as error:
             raise ContextError(f"{error}; {self.remedy()}") from error
+        except KeyboardInterrupt:
+            print()
+            raise
         print()
         if self.given.predict < 0 and choice["finish_reason"] == "length":
             note(f"the context of {self.llm.n_ctx()} tokens is full: {self.remedy()}")
