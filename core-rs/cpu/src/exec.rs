@@ -318,6 +318,8 @@ impl Executor for Cpu {
         let start = (self.pool.n_workers() > 1).then(Instant::now);
         self.pool.run_on(n_workers, &run)?;
         run.outcome()?;
+        let mut weights = self.core.weights.iter().flatten();
+        weights.try_for_each(Weight::intact)?;
         if let Some(start) = start {
             self.crew.ran(n.1, start.elapsed(), run.slept());
         }

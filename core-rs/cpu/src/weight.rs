@@ -110,6 +110,17 @@ impl Weight {
         Ok(())
     }
 
+    /// Error: some bytes of a mapped file were lost, so that what was computed with them is worth nothing.
+    pub(crate) fn intact(&self) -> Result<()> {
+        match self {
+            Weight::Plain(Plain {
+                bytes: Bytes::Source(source, _),
+                ..
+            }) => Ok(source.intact()?),
+            _ => Ok(()),
+        }
+    }
+
     /// Bytes held in memory of our own.
     pub(crate) fn n_bytes(&self) -> u64 {
         match self {
@@ -294,6 +305,7 @@ impl Packing {
                 .get_mut(from..from + self.packed.group_bytes);
             pack_group(layout, rows, self.packed.n_blocks(), out);
         }
+        self.tensor.source.intact()?;
         self.tensor.source.release(at, n as u64);
         Ok(true)
     }

@@ -186,6 +186,10 @@ impl Source for Swapped {
         }
     }
 
+    fn intact(&self) -> Result<()> {
+        self.inner.intact()
+    }
+
     fn release(&self, offset: u64, len: u64) {
         self.inner.release(offset, len);
     }

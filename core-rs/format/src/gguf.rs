@@ -184,6 +184,7 @@ impl Gguf {
         let bytes = self.read_tensor(tensor)?;
         let mut values = vec![0.0; tensor.n_elements() as usize];
         quant::decode_row(tensor.dtype, &bytes, &mut values)?;
+        self.source.intact()?;
         Ok(values)
     }
 }

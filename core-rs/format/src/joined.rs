@@ -76,6 +76,10 @@ impl Source for Joined {
         part.source.slice(local, len)
     }
 
+    fn intact(&self) -> Result<()> {
+        self.parts.iter().try_for_each(|part| part.source.intact())
+    }
+
     fn release(&self, offset: u64, len: u64) {
         let Some(end) = offset.checked_add(len) else {
             return;

@@ -1,13 +1,14 @@
 //! Where bytes come from: a memory map, a file read in pieces, or a buffer in memory. A reader asks
 //! for ranges and never knows which; the browser adds its own (ranges of a `Blob` or over HTTP).
 //!
-//! The one `unsafe` of this crate is here: mapping a file. A map is only as steady as its file. If
-//! another program shortens a mapped file, touching a page behind the new end raises SIGBUS, which no
-//! bounds check can see coming. So `Mmap` looks at the file's length whenever it hands out bytes (once
-//! a millisecond, see [`Mmap::slice`]), and no longer does when the file is too short; `read_at` copies
-//! from the file and not from the map, and names the shortened file in its error. What remains is a
-//! slice held while the file shrinks. Writers that replace files by rename, as [`crate::Writer`] does,
-//! are always safe, since the map keeps the old file; Windows refuses to shorten a mapped file.
+//! The `unsafe` of this crate is here and in `source/`: mapping a file. A map is only as steady as its
+//! file. If another program shortens a mapped file, touching a page behind the new end raises SIGBUS,
+//! which no bounds check can see coming. So `Mmap` looks at the file's length whenever it hands out bytes
+//! (once a millisecond, see [`Mmap::slice`]), and no longer does when the file is too short; `read_at`
+//! copies from the file and not from the map, and names the shortened file in its error. Bytes held while
+//! the file shrinks turn to zeros (`lost.rs`), and [`Source::intact`] tells. Writers that replace files by
+//! rename, as [`crate::Writer`] does, are always safe, since the map keeps the old file; Windows refuses
+//! to shorten a mapped file.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, IoContext, Result};
+
+#[cfg(all(unix, not(target_family = "wasm")))]
+mod lost;
 
 /// Random access to the bytes of a file that does not change.
 pub trait Source: Send + Sync {
@@ -31,6 +35,12 @@ pub trait Source: Send + Sync {
     /// The bytes themselves, where they already lie in memory; `None` where they must be read, or
     /// where the range does not lie within the file.
     fn slice(&self, offset: u64, len: u64) -> Option<&[u8]>;
+
+    /// Asked when work with bytes of `slice` is done. Error: they were not those of the file all the time,
+    /// so that what was made of them is worth nothing.
+    fn intact(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// A hint that these bytes will not be read again soon: a map gives their pages back.
     fn release(&self, _offset: u64, _len: u64) {}
@@ -242,6 +252,8 @@ impl PositionedFile {
 /// A read-only map of a whole file: pages come from the page cache when touched, and no copy is made.
 #[cfg(not(target_family = "wasm"))]
 pub struct Mmap {
+    #[cfg(unix)]
+    watch: lost::Watch, // before the map, so that it goes first
     map: Option<memmap2::Mmap>, // None for an empty file, which cannot be mapped
     file: FileSource,
     opened: std::time::Instant,
@@ -258,6 +270,8 @@ impl Mmap {
             _ => Some(Self::map(&file).map_err(|e| e.in_file(path))?),
         };
         Ok(Mmap {
+            #[cfg(unix)]
+            watch: lost::Watch::new(map.as_deref().unwrap_or(&[])),
             map,
             file,
             opened: std::time::Instant::now(),
@@ -280,11 +294,21 @@ impl Mmap {
         self.map.as_deref().unwrap_or(&[])
     }
 
+    fn has_lost(&self) -> bool {
+        #[cfg(unix)]
+        return self.watch.has_lost();
+        #[cfg(not(unix))]
+        false
+    }
+
     /// Whether the file is still as long as its map. Asking the system takes about as long as reading
     /// a row of floats, so it is asked once a millisecond.
     fn is_whole(&self) -> bool {
         use std::sync::atomic::Ordering::Relaxed;
         const FRESH_US: u64 = 1000;
+        if self.has_lost() {
+            return false;
+        }
         let now = self.opened.elapsed().as_micros() as u64;
         if now < self.fresh_until.load(Relaxed) {
             return true;
@@ -311,6 +335,15 @@ impl Source for Mmap {
     /// `None` also when the file has become shorter than it was: then `read_at` says so.
     fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
         sub_slice(self.bytes(), offset, len).filter(|_| self.is_whole())
+    }
+
+    fn intact(&self) -> Result<()> {
+        if !self.has_lost() {
+            return Ok(());
+        }
+        let expected = format!("{} bytes that do not change", self.len());
+        let error = Error::invalid("the mapped file", "shorter, or unreadable", expected);
+        Err(error.in_file(&self.file.path))
     }
 
     #[cfg(unix)]

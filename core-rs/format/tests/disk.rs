@@ -60,6 +60,52 @@ fn a_mapped_file_that_shrinks_is_an_error() {
     assert_eq!(folder.names(), ["model.gguf"]);
 }
 
+/// Pages that were not in memory yet, which a touch would have to bring from the file.
+#[test]
+#[cfg(unix)]
+fn bytes_held_while_the_file_shrinks_turn_to_zeros_and_the_source_says_so() {
+    let folder = Folder::new();
+    let path = folder.0.join("model.gguf");
+    std::fs::write(&path, vec![7; 1 << 20]).unwrap();
+    let maps = [(); 3].map(|()| Mmap::open(&path).unwrap());
+    let held = maps.each_ref().map(|map| map.slice(0, 1 << 20).unwrap());
+    shorten(&folder, 100_000);
+    assert_eq!(held[0][50_000], 7);
+    assert_eq!((held[0][(1 << 20) - 1], held[1][500_000]), (0, 0));
+    for map in &maps[..2] {
+        let error = words(map.intact());
+        assert!(
+            error.contains("model.gguf: the mapped file is shorter"),
+            "{error}"
+        );
+        assert!(map.slice(0, 1).is_none());
+    }
+    assert!(maps[2].intact().is_ok()); // of this one, nobody touched a lost page
+}
+
+/// What is no map of ours ends the process as ever.
+#[test]
+#[cfg(unix)]
+fn other_bus_errors_are_left_alone() {
+    const INNER: &str = "PUNA_TEST_BUS_ERROR";
+    if std::env::var_os(INNER).is_some() {
+        let folder = Folder::new();
+        let _gguf = model(&folder);
+        let me = std::process::id().to_string();
+        // The first goes to the handler of Rust's own, which gives way to the default.
+        for _ in 0..3 {
+            let _sent = Command::new("kill").args(["-BUS", &me]).status();
+        }
+        panic!("still alive");
+    }
+    let test = std::env::current_exe().unwrap();
+    let mut command = Command::new(test);
+    let name = "other_bus_errors_are_left_alone";
+    let run = command.args(["--exact", name]).env(INNER, "1").output();
+    let signal = std::os::unix::process::ExitStatusExt::signal(&run.unwrap().status);
+    assert!(signal.is_some(), "the process ended by itself");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_file_replaced_by_a_rename_stays_as_it_was_mapped() {

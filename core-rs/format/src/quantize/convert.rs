@@ -40,6 +40,7 @@ impl Convert<'_> {
             let bytes = self.src.read_range(offset, n)?;
             out.write_all(&bytes).doing("write tensor data")?;
             drop(bytes);
+            self.src.source().intact()?;
             self.src.source().release(offset, n);
             done += n;
         }
@@ -84,6 +85,7 @@ impl Convert<'_> {
         let mut output = vec![0; n_rows as usize * to_bytes];
         self.spread(&input, &mut output, meanwhile)?;
         drop(input);
+        self.src.source().intact()?;
         self.src.source().release(offset, n_bytes);
         Ok(output)
     }
