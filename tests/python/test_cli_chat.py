@@ -240,7 +240,9 @@ def test_a_mistake_at_a_terminal_does_not_end_the_talk(bundled):
 @pytest.mark.native
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_ctrl_c_ends_a_run_with_its_line(bundled):
-    terminal = Terminal(sys.executable, "-m", "puna", "run", "--ignore-eos", "-c", "100000", "Hello")
+    terminal = Terminal(
+        sys.executable, "-m", "puna", "run", "--ignore-eos", "-c", "100000", "--temp", "0", "Hello"
+    )
     terminal.wait_for("Hello")
     time.sleep(0.2)
     terminal.type("\x03")

@@ -74,7 +74,10 @@ def test_with_a_prompt_it_is_said_that_something_was_not_read(bundled, pipe, cap
     assert sys.stdin.readline() == "Who are you?\n"
 
 
-def test_where_nothing_comes_in_there_is_no_prompt(puna_, bundled):
+def test_where_nothing_comes_in_there_is_no_prompt(puna_, bundled, stories):
+    assert (
+        "no prompt, so it is 'Once upon a time'; -p TEXT is one" in puna_(*RUN, "-m", stories, "-n", "3")[2]
+    )
     assert puna_(*RUN, "-n", "3")[1] == puna_(*RUN, "-n", "3", typed=b"")[1] != ""
 
 

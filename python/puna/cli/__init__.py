@@ -27,6 +27,8 @@ EPILOG = """examples:
   puna info -m model.gguf                      what is in a file
   puna bench -m model.gguf -t 4                tokens a second
   puna devices                                 what there is to compute on
+
+puna COMMAND --help lists the flags of a command, with examples.
 """
 # Commands of Ollama's and llama.cpp's, and what there is here.
 ELSEWHERE = {

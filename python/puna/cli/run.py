@@ -12,6 +12,7 @@ from puna.cli.reading import has_unread, is_piped
 from puna.cli.talk import Talk, add_talk, converse
 from puna.cli.terminal import note
 from puna.errors import ArgumentError
+from puna.llama import Llama
 
 EPILOG = """examples:
   puna run                                    the bundled model, with a prompt of its own
@@ -74,29 +75,46 @@ def run(given: argparse.Namespace) -> int:
             chats = has_template(given, llm)
         elif chats:
             require_template(given, llm)
-        if not chats:
-            if system:
-                raise ArgumentError(
-                    f"-sys {short(system)}: expected a model with a chat template, or --chat-template"
-                )
-            options |= {"stream": True, "echo": given.echo}
-            beginning = BEGINNING if prompt is None else prompt
-            text.Answer(given, llm).say(lambda: llm.create_completion(beginning, **options))
-        elif (
-            prompt is None
-            and given.model
-            and not given.single_turn
-            and sys.stdin.isatty()
-            and sys.stdout.isatty()
-        ):
+        if prompt is None and chats and talks(given):
             return converse(Talk(llm, given, options, system))
-        else:
-            messages = text.with_system(
-                system, [text.message("user", GREETING if prompt is None else prompt)]
-            )
-            options |= {"stream": True}
-            text.Answer(given, llm).say(lambda: llm.create_chat_completion(messages, **options))
+        if prompt is None:
+            prompt = own_prompt(given, GREETING if chats else BEGINNING)
+        tell(llm, given, prompt, system, options, chats=chats)
         text.note_speed(given, llm)
     if has_unread():
         note("what was piped in was not read: beside a prompt, -f - puts it after that")
     return 0
+
+
+def talks(given: argparse.Namespace) -> bool:
+    """Whether it is a conversation where no prompt came: with a model of one's own, at a terminal."""
+    return bool(given.model) and not given.single_turn and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def own_prompt(given: argparse.Namespace, prompt: str) -> str:
+    """Puna's own, which is said where the model is the user's."""
+    if given.model:
+        note(f"no prompt, so it is {prompt!r}; -p TEXT is one")
+    return prompt
+
+
+def tell(
+    llm: Llama,
+    given: argparse.Namespace,
+    prompt: str,
+    system: str | None,
+    options: dict[str, Any],
+    *,
+    chats: bool,
+) -> None:
+    """Prints the answer to a prompt, or what comes after it."""
+    answer = text.Answer(given, llm)
+    if chats:
+        messages = text.with_system(system, [text.message("user", prompt)])
+        answer.say(lambda: llm.create_chat_completion(messages, stream=True, **options))
+    elif system:
+        raise ArgumentError(
+            f"-sys {short(system)}: expected a model with a chat template, or --chat-template"
+        )
+    else:
+        answer.say(lambda: llm.create_completion(prompt, stream=True, echo=given.echo, **options))
