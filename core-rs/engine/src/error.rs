@@ -10,9 +10,11 @@ pub enum Error {
         value: String,
         expected: String,
     },
-    /// More tokens than the context holds.
+    /// A prompt that leaves the context no room for a token.
     #[error(
-        "prompt of {n_tokens} tokens does not fit the context window of n_ctx = {n_ctx} tokens"
+        "prompt of {n_tokens} tokens does not fit the context window of n_ctx = {n_ctx} tokens, \
+         expected at most {}",
+        n_ctx.saturating_sub(1)
     )]
     PromptTooLong { n_tokens: usize, n_ctx: usize },
     /// The cache has no free cells for a batch.

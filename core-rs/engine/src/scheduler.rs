@@ -92,16 +92,21 @@ impl Scheduler {
     /// Queues a request.
     ///
     /// # Errors
-    /// An empty or too long prompt, an id outside the vocabulary, sampling parameters out of range.
-    pub fn add(&mut self, request: Request) -> Result<RequestId> {
+    /// An empty prompt, or one that leaves no room for a token, as llama.cpp has it; an id outside
+    /// the vocabulary, sampling parameters out of range.
+    pub fn add(&mut self, mut request: Request) -> Result<RequestId> {
         let n_ctx = self.session.n_ctx();
         let n_tokens = request.prompt.len();
         if n_tokens == 0 {
             return Err(Error::argument("prompt", "no tokens", "at least one token"));
         }
-        if n_tokens > n_ctx {
+        if n_tokens >= n_ctx {
             return Err(Error::PromptTooLong { n_tokens, n_ctx });
         }
+        // Prompt and completion together are what the context holds: its last token needs no cell,
+        // but the next turn of a conversation has it in its prompt.
+        let room = n_ctx - n_tokens;
+        request.max_tokens = Some(request.max_tokens.map_or(room, |n| n.min(room)));
         let n_vocab = self.session.n_vocab();
         if let Some(&id) = request.prompt.iter().find(|&&t| t as usize >= n_vocab) {
             return Err(Error::Token { id, n_vocab });

@@ -92,9 +92,29 @@ fn generation_ends_at_max_tokens_and_at_the_context() {
     let mut scheduler = Scheduler::new(session(&model, &options));
     let events = run(&mut scheduler, vec![request]);
     assert_eq!((events.len(), finish(&events)), (5, Some(Finish::Length)));
-    let events = run(&mut scheduler, vec![endless]);
+    let events = run(&mut scheduler, vec![endless.clone()]);
     assert_eq!(finish(&events), Some(Finish::Length));
-    assert!(events.len() <= 16);
+    // What llama-cpp-python gives: prompt and completion fill the context, and no more.
+    assert_eq!(endless.prompt.len() + events.len(), 16);
+}
+
+#[test]
+fn a_prompt_that_fills_the_context_has_no_room_for_a_token() {
+    let model = tiny("llama");
+    let mut request = greedy(&model, "abc", 5);
+    request.ignore_eos = true;
+    let options = SessionOptions {
+        n_ctx: request.prompt.len(),
+        ..SessionOptions::default()
+    };
+    let mut scheduler = Scheduler::new(session(&model, &options));
+    let refused = scheduler.add(request.clone()).expect_err("no room");
+    assert!(
+        refused.to_string().contains("expected at most"),
+        "{refused}"
+    );
+    request.prompt.pop();
+    assert_eq!(run(&mut scheduler, vec![request]).len(), 1);
 }
 
 #[test]
