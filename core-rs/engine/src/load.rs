@@ -45,7 +45,7 @@ pub struct SessionOptions {
     pub type_k: KvDType,
     pub type_v: KvDType,
     /// Layers with a sliding window keep the whole context too, so that a sequence can be cut off and
-    /// gone on with anywhere; otherwise, on the CPU, what `n_seq_max` windows and a batch see.
+    /// gone on with anywhere; otherwise what `n_seq_max` windows and a batch see, which the CPU can.
     pub swa_full: bool,
     /// The last layer's states can be read besides the logits.
     pub keep_hidden: bool,
@@ -315,17 +315,41 @@ fn executor(
             "0, since this build has no GPU",
         )
     })?;
+    let mut gpu = |graph: &Graph| {
+        let plan = plan(graph);
+        check_windows(&plan, options)?;
+        gpu(plan, options)
+    };
     if on_gpu == n_layer {
-        return gpu(plan(graph), options);
+        return gpu(graph);
     }
     let (first, second) = graph.split(n_layer - on_gpu);
-    let split = Split::new(
+    // The GPU goes first: what it refuses is said before the CPU makes room.
+    let on_gpu = gpu(&second)?;
+    let on_cpu = cpu(plan(&first), options)?;
+    Ok(Box::new(Split::new(
         graph,
         [&first, &second],
-        cpu(plan(&first), options)?,
-        gpu(plan(&second), options)?,
+        on_cpu,
+        on_gpu,
+    )))
+}
+
+/// A GPU keeps the whole context of every layer.
+///
+/// # Errors
+/// Layers that `swa_full` = false asks to keep less of.
+fn check_windows(plan: &Plan, options: &SessionOptions) -> Result<()> {
+    let kept = cells_of_layers(plan, &cpu_options(options));
+    if kept.into_iter().all(|n| n == options.n_ctx) {
+        return Ok(());
+    }
+    let expected = format!(
+        "True, or n_gpu_layers = 0 (it is {}): layers with a sliding window keep the whole context \
+         on a GPU",
+        options.n_gpu_layers
     );
-    Ok(Box::new(split))
+    Err(Error::argument("swa_full", "False", expected))
 }
 
 /// Asks the system for what weights, cache and activations will take, and gives it back: a failed

@@ -75,6 +75,34 @@ fn logits_are_those_of_layers_that_keep_all() {
 }
 
 #[test]
+fn a_gpu_refuses_to_keep_windows_alone() {
+    let no_gpu = |_, _: &SessionOptions| {
+        let asked = puna_graph::Error::Device {
+            executor: "gpu".into(),
+            message: "asked for".into(),
+        };
+        Err(asked.into())
+    };
+    let refusal = |arch, swa_full, n_gpu_layers| {
+        let options = SessionOptions {
+            n_gpu_layers,
+            ..options(swa_full, 128)
+        };
+        let opened = tiny(arch).session(&options, Some(&mut { no_gpu }), &mut |_, _| true);
+        opened.err().expect("no GPU here").to_string()
+    };
+    for n_gpu_layers in [-1, 1] {
+        let refused = refusal("phi3", false, n_gpu_layers);
+        assert!(
+            refused.contains("swa_full = False, expected True"),
+            "{refused}"
+        );
+        assert!(refusal("phi3", true, n_gpu_layers).contains("asked for"));
+        assert!(refusal("llama", false, n_gpu_layers).contains("asked for"));
+    }
+}
+
+#[test]
 fn memory_does_not_grow_with_the_context() {
     let model = tiny("phi3");
     let bytes = |full, n_ctx| session(&model, &options(full, n_ctx)).n_bytes();
