@@ -45,6 +45,14 @@ pub enum Error {
         expected: String,
     },
 
+    /// An option of a caller, by its name.
+    #[error("{name} = {value}, expected {expected}")]
+    Argument {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
+
     #[error("metadata key {key:?} appears twice, expected each key once")]
     DuplicateKey { key: String },
 
@@ -110,6 +118,18 @@ impl Error {
         match self {
             Error::File { source, .. } | Error::Tensor { source, .. } => source.root(),
             other => other,
+        }
+    }
+
+    pub(crate) fn argument(
+        name: &'static str,
+        value: impl ToString,
+        expected: &'static str,
+    ) -> Self {
+        Error::Argument {
+            name,
+            value: value.to_string(),
+            expected,
         }
     }
 

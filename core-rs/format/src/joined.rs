@@ -1,6 +1,7 @@
 //! Several files as one: their bytes in a row. A model in parts is read through this, so that whoever
 //! has a tensor's offset needs not know in which file it lies.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -95,6 +96,10 @@ impl Source for Joined {
 
     fn name(&self) -> Option<&str> {
         self.parts.first()?.source.name()
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.parts.iter().flat_map(|p| p.source.paths()).collect()
     }
 
     fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {

@@ -50,6 +50,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The files that the bytes come from; none where they have no path.
+    fn paths(&self) -> Vec<&Path> {
+        vec![]
+    }
+
     /// Opens the file of this name in the same folder, in the same way: for models in several files.
     fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {
         let expected = "opened by path, so that files beside it can be found";
@@ -185,6 +190,10 @@ impl Source for FileSource {
 
     fn name(&self) -> Option<&str> {
         self.path.file_name()?.to_str()
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        vec![&self.path]
     }
 
     fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {
@@ -363,6 +372,10 @@ impl Source for Mmap {
 
     fn name(&self) -> Option<&str> {
         self.file.name()
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.file.paths()
     }
 
     fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {

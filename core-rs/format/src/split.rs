@@ -108,19 +108,9 @@ pub(crate) fn write_parts<'a>(
 ) -> Result<Vec<PathBuf>> {
     let count = plan.len();
     let n_tensors = plan.last().map_or(0, |range| range.end);
-    let stem = prefix.file_name().and_then(|name| name.to_str());
-    let stem = stem.ok_or_else(|| {
-        let expected = "a path that ends in a name of valid UTF-8";
-        Error::invalid("the prefix of the parts", prefix.display(), expected)
-    })?;
-    let (mut written, mut paths) = (Vec::new(), Vec::new());
+    let paths = part_paths(prefix, count)?;
+    let mut written = Vec::new();
     for (no, range) in plan.iter().enumerate() {
-        let name = PartName {
-            prefix: stem,
-            no,
-            count,
-        };
-        let path = prefix.with_file_name(name.to_string());
         let metadata = part_metadata(metadata, n_tensors, no, count);
         let mut told = |now: WriteProgress| {
             // The end of a part is not the end.
@@ -128,11 +118,27 @@ pub(crate) fn write_parts<'a>(
                 progress(range.clone(), now);
             }
         };
-        written.push(writer(metadata, range.clone())?.write_beside(&path, &mut told)?);
-        paths.push(path);
+        let writer = writer(metadata, range.clone())?;
+        written.push(writer.write_beside(&paths[no], &mut told)?);
     }
     written.into_iter().try_for_each(NewFile::put_in_place)?;
     Ok(paths)
+}
+
+/// Where so many parts lie. Error: a prefix without a file name.
+pub(crate) fn part_paths(prefix: &Path, count: usize) -> Result<Vec<PathBuf>> {
+    let stem = prefix.file_name().and_then(|name| name.to_str());
+    let prefix_name = stem.ok_or_else(|| {
+        let expected = "a path that ends in a name of valid UTF-8";
+        Error::invalid("the prefix of the parts", prefix.display(), expected)
+    })?;
+    let name = |no| PartName {
+        prefix: prefix_name,
+        no,
+        count,
+    };
+    let path = |no| prefix.with_file_name(name(no).to_string());
+    Ok((0..count).map(path).collect())
 }
 
 /// Writes a model, of several parts as a rule, as one file, little-endian and of version 3.

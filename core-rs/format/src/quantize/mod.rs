@@ -17,7 +17,7 @@ use convert::Convert;
 
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
-use crate::split::write_parts;
+use crate::split::{part_paths, write_parts};
 use crate::value::Value;
 use crate::{DType, Gguf, TensorInfo, WriteProgress, Writer, quant};
 
@@ -65,6 +65,36 @@ impl Options {
         }
     }
 
+    /// Error: a file type that cannot be made; an option that another leaves without effect.
+    fn check(&self) -> Result<()> {
+        if !self.copy {
+            self.file_type.check()?;
+        }
+        let dtype = |given: Option<DType>| given.map(|dtype| dtype.name().to_string());
+        let n_types = Some(self.tensor_types.len()).filter(|&n| n > 0);
+        let of_types = [
+            ("pure", self.pure.then(|| "True".to_string())),
+            (
+                "tensor_types",
+                n_types.map(|n| format!("those of {n} tensors")),
+            ),
+            ("output_tensor_type", dtype(self.output_tensor_type)),
+            ("token_embedding_type", dtype(self.token_embedding_type)),
+        ];
+        for (name, given) in of_types {
+            let Some(value) = given else { continue };
+            if self.copy {
+                let expected = "it left out: every tensor stays as it is with the file type COPY";
+                return Err(Error::argument(name, value, expected));
+            }
+            if self.leave_output_tensor && name == "output_tensor_type" {
+                let expected = "it left out: leave_output_tensor leaves output.weight as it is";
+                return Err(Error::argument(name, value, expected));
+            }
+        }
+        Ok(())
+    }
+
     fn threads(&self) -> usize {
         if cfg!(target_family = "wasm") {
             return 1;
@@ -96,11 +126,9 @@ pub struct Progress<'a> {
 
 /// Decides every tensor's type without touching data. Errors: a file type that cannot be made (see
 /// [`FileType::check`]), a type that cannot be decoded or encoded, or a tensor that is quantized already
-/// where that is not allowed.
+/// where that is not allowed; options of which one would be ignored for another.
 pub fn plan(src: &Gguf, options: &Options) -> Result<Vec<Step>> {
-    if !options.copy {
-        options.file_type.check()?;
-    }
+    options.check()?;
     let model = mixture::Model::new(src, options.file_type)?;
     let ranks = ranks(src, &model);
     let step = |tensor: &TensorInfo| {
@@ -169,8 +197,9 @@ fn check(tensor: &TensorInfo, to: DType, options: &Options) -> Result<()> {
 /// Quantizes `src` into a new file at `dst`, or into parts, which appear whole or not at all. Returns what
 /// was done to each tensor.
 ///
-/// Errors: as for [`plan`]; a value that no scale can hold, with its tensor and place; the disk; or
-/// [`Error::Cancelled`] soon after `cancel` becomes true.
+/// Errors: as for [`plan`]; a file to write that is one of those that are read; a value that no scale
+/// can hold, with its tensor and place; the disk; or [`Error::Cancelled`] soon after `cancel` becomes
+/// true.
 pub fn quantize_file(
     src: &Gguf,
     dst: &Path,
@@ -179,6 +208,7 @@ pub fn quantize_file(
     cancel: &AtomicBool,
 ) -> Result<Vec<Step>> {
     let steps = plan(src, options)?;
+    check_places(src, dst, options)?;
     let job = Job {
         src,
         steps: &steps,
@@ -201,6 +231,26 @@ pub fn quantize_file(
         writer.write(dst, &mut |now| told(0..total, now))?;
     }
     Ok(steps)
+}
+
+/// llama-quantize refuses it too: the better model would be gone.
+fn check_places(src: &Gguf, dst: &Path, options: &Options) -> Result<()> {
+    let written = match options.keep_split {
+        true => part_paths(&prefix(dst), src.n_files())?,
+        false => vec![dst.to_path_buf()],
+    };
+    let real = |path: &Path| path.canonicalize().ok();
+    let read: Vec<_> = src.source().paths().into_iter().filter_map(real).collect();
+    match written
+        .iter()
+        .find(|path| real(path).is_some_and(|p| read.contains(&p)))
+    {
+        Some(path) => {
+            let expected = "another file than those that are read";
+            Err(Error::argument("path", path.display(), expected))
+        }
+        None => Ok(()),
+    }
 }
 
 fn new_metadata(src: &Gguf, options: &Options) -> Metadata {
