@@ -7,7 +7,13 @@ value that asks for nothing; any other name is answered with the one that may ha
 import difflib
 from collections.abc import Collection, Mapping
 
-from puna.errors import ArgumentError, TokenError, UnknownArgumentError, UnsupportedError
+from puna.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    TokenError,
+    UnknownArgumentError,
+    UnsupportedError,
+)
 
 # Arguments of `llama_cpp.Llama` that Puna does not have, each with the values that ask for nothing.
 LLAMA: dict[str, tuple[object, ...]] = {
@@ -74,11 +80,13 @@ def refuse(
 OF_TEXT = ("stop", "echo", "suffix", "stream", "model", "logprobs", "max_tokens")
 
 
-def only_sampling(title: str, options: Mapping[str, object]) -> None:
-    """Refuses options of a completion that choosing tokens has no use for."""
-    for name in OF_TEXT:
+def only_sampling(title: str, options: Mapping[str, object], others: Mapping[str, str]) -> None:
+    """Refuses options of a completion that choosing tokens has no use for; `others` are more of them, each
+    with the reason."""
+    reasons = dict.fromkeys(OF_TEXT, f"{title}() gives token ids") | dict(others)
+    for name, reason in reasons.items():
         if options.get(name):
-            expected = f"no {name}: {title}() gives token ids"
+            expected = f"no {name}: {reason}"
             raise UnsupportedError(f"{name} = {short(options[name])} is not supported, expected {expected}")
 
 
@@ -88,23 +96,29 @@ def asks_nothing(value: object, neutral: object) -> bool:
 
 def integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> int:
     """`value` as a whole number of a range."""
-    number = value.__index__() if hasattr(value, "__index__") and not isinstance(value, bool) else None
-    if number is None or not least <= number <= most:
-        upper = "…" if most == 2**31 - 1 else f"{most}"
-        raise ArgumentError(f"{name} = {short(value)}, expected a whole number, {least} to {upper}")
+    expected = f"a whole number, {least} to {'…' if most == 2**31 - 1 else most}"
+    if not hasattr(value, "__index__") or isinstance(value, bool):
+        raise wrong_type(name, value, expected)
+    number = value.__index__()
+    if not least <= number <= most:
+        raise ArgumentError(f"{name} = {short(value)}, expected {expected}")
     return int(number)
 
 
 def number(name: str, value: object) -> float:
     """`value` as a number; what its range is, the core knows."""
     if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise ArgumentError(f"{name} = {short(value)}, expected a number")
+        raise wrong_type(name, value, "a number")
     return float(value)
 
 
 def flag(name: str, value: object) -> bool:
     """`value` as true or false; a text would be true whatever it says."""
-    if value is not None and not isinstance(value, bool) and value not in (0, 1):
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if not isinstance(value, int):
+        raise wrong_type(name, value, "True or False")
+    if value not in (0, 1):
         raise ArgumentError(f"{name} = {short(value)}, expected True or False")
     return bool(value)
 
@@ -112,11 +126,11 @@ def flag(name: str, value: object) -> bool:
 def token_list(name: str, value: object) -> list[int]:
     """Token ids: a list, an array, any iterable of whole numbers."""
     if isinstance(value, (str, bytes, bytearray)) or not hasattr(value, "__iter__"):
-        raise ArgumentError(f"{name} = {short(value)}, expected a list of token ids")
+        raise wrong_type(name, value, "a list of token ids")
     found = list(value)
     for token in found:
         if not hasattr(token, "__index__") or isinstance(token, bool):
-            raise ArgumentError(f"{name}: {short(token)}, expected a token id, a whole number")
+            raise wrong_type(f"{name}: token id", token, "a whole number")
         if not -(2**63) <= token < 2**63:  # of others the core knows how many there are
             raise TokenError(f"token id {short(token)}, expected one of the vocabulary")
     return [int(token) for token in found]
@@ -127,7 +141,7 @@ def utf8(name: str, value: object) -> bytes:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if not isinstance(value, str):
-        raise ArgumentError(f"{name} = {short(value)}, expected a str or bytes")
+        raise wrong_type(name, value, "a str or bytes")
     try:
         return value.encode()
     except UnicodeEncodeError as error:
@@ -137,7 +151,7 @@ def utf8(name: str, value: object) -> bytes:
 def mapping(name: str, value: object) -> dict[str, object]:
     """A dict, or `None` for an empty one."""
     if value is not None and not isinstance(value, Mapping):
-        raise ArgumentError(f"{name} = {short(value)}, expected a dict or None")
+        raise wrong_type(name, value, "a dict or None")
     return dict(value or {})
 
 
@@ -147,8 +161,13 @@ def texts(name: str, value: object) -> list[str]:
         return []
     found = [value] if isinstance(value, str) else value
     if not isinstance(found, (list, tuple)) or not all(isinstance(text, str) for text in found):
-        raise ArgumentError(f"{name} = {short(value)}, expected a str or a list of str")
+        raise wrong_type(name, value, "a str or a list of str")
     return list(found)
+
+
+def wrong_type(name: str, value: object, expected: str) -> ArgumentTypeError:
+    """The error of a value that is not of the type expected."""
+    return ArgumentTypeError(f"{name} = {short(value)}, expected {expected}")
 
 
 def short(value: object) -> str:

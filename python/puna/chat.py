@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from puna._native import core
-from puna.arguments import flag, short
+from puna.arguments import flag, short, wrong_type
 from puna.errors import ArgumentError, TemplateError
 from puna.formats import FORMATS
 from puna.tokenizer import Tokenizer
@@ -36,12 +36,12 @@ def render(
     or runs for ever; `ArgumentError` for messages that are none.
     """
     if not isinstance(template, str):
-        raise ArgumentError(f"template = {short(template)}, expected a str")
+        raise wrong_type("template", template, "a str")
     known = FORMATS.get(template)
     compiled = core.ChatTemplate(known.template if known else template, bos=bos_token, eos=eos_token)
     for index, message in enumerate(listed(messages)):
         if not isinstance(message, Mapping):
-            raise ArgumentError(f'messages[{index}] = {short(message)}, expected {{"role": …, "content": …}}')
+            raise wrong_type(f"messages[{index}]", message, '{"role": …, "content": …}')
     return compiled.render(
         as_json("messages", [dict(message) for message in messages]),
         add_generation_prompt=flag("add_generation_prompt", add_generation_prompt),
@@ -54,13 +54,15 @@ class ChatFormat:
 
     def __init__(self, tokenizer: Tokenizer, template: str | None, name: str | None = None) -> None:
         self.stop: list[str] = []
+        known = ", ".join(repr(k) for k in FORMATS)
         if name not in (None, "jinja", "chat_template.default"):
+            expected = f"None (the model's own), {known}"
+            if not isinstance(name, str):
+                raise wrong_type("chat_format", name, expected)
             if name not in FORMATS:
-                known = ", ".join(repr(k) for k in FORMATS)
-                raise ArgumentError(f"chat_format = {name!r}, expected None (the model's own), {known}")
+                raise ArgumentError(f"chat_format = {name!r}, expected {expected}")
             template, self.stop = FORMATS[name].template, FORMATS[name].stop
         if template is None:
-            known = ", ".join(repr(k) for k in FORMATS)
             raise TemplateError(
                 f"the model has no tokenizer.chat_template; expected chat_format = one of {known}"
             )
@@ -88,8 +90,11 @@ def as_json(name: str, value: object) -> str:
 
 
 def listed(messages: object) -> list[object]:
-    if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)) or not messages:
-        raise ArgumentError(f"messages = {short(messages)}, expected a list of at least one message")
+    expected = "a list of at least one message"
+    if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):
+        raise wrong_type("messages", messages, expected)
+    if not messages:
+        raise ArgumentError(f"messages = {short(messages)}, expected {expected}")
     return list(messages)
 
 
@@ -97,7 +102,7 @@ def checked(index: int, message: object) -> dict[str, Any]:
     """A message as templates expect it: a role, and text for content."""
     name = f"messages[{index}]"
     if not isinstance(message, Mapping):
-        raise ArgumentError(f'{name} = {short(message)}, expected {{"role": …, "content": …}}')
+        raise wrong_type(name, message, '{"role": …, "content": …}')
     if message.get("role") not in ROLES:
         raise ArgumentError(
             f"{name}['role'] = {short(message.get('role'))}, expected one of {', '.join(ROLES)}"
@@ -108,7 +113,7 @@ def checked(index: int, message: object) -> dict[str, Any]:
     if content is None and "tool_calls" not in message:
         raise ArgumentError(f"{name}['content'] = None, expected text")
     if content is not None and not isinstance(content, str):
-        raise ArgumentError(f"{name}['content'] = {short(content)}, expected text")
+        raise wrong_type(f"{name}['content']", content, "text")
     return {**message, "content": content}
 
 

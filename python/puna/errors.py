@@ -12,6 +12,10 @@ class ArgumentError(PunaError, ValueError):
     """An argument outside its range."""
 
 
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument of a wrong type: a `TypeError`, as Python has it, and an `ArgumentError`."""
+
+
 class UnknownArgumentError(PunaError, TypeError):
     """An argument that does not exist; the message says which one may have been meant."""
 

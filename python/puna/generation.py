@@ -16,6 +16,11 @@ from puna.steps import Steps
 
 Response: TypeAlias = dict[str, Any]
 
+# What one token alone does not have, each with the reason.
+OF_SEVERAL = dict.fromkeys(
+    ("stopping_criteria", "ignore_eos"), "sample() chooses one token, and ends nothing"
+)
+
 
 class Generation(States):
     """What `Llama` generates."""
@@ -104,9 +109,13 @@ class Generation(States):
         reset: bool = True,
         **options: Unpack[CompletionOptions],
     ) -> Iterator[int]:
-        """Token ids after `tokens`, until the context ends or the iterator is closed. With `reset` off
-        they come after what is in the context. Tokens given to the iterator's `send` come next."""
-        arguments.only_sampling("generate", options)
+        """Token ids after `tokens`, until the context ends, a stopping criterion holds or the iterator is
+        closed; a token that ends the text ends nothing (`ignore_eos`). With `reset` off they come after what
+        is in the context. Tokens given to the iterator's `send` come next."""
+        arguments.only_sampling("generate", options, {})
+        if not options.get("ignore_eos", True):
+            expected = "True: generate() goes on behind the end of a text, break at llm.token_eos()"
+            raise UnsupportedError(f"ignore_eos = False is not supported, expected {expected}")
         prompt = [*([] if reset else self.eval_tokens), *arguments.token_list("tokens", tokens)]
         request = CompletionRequest.parse({"max_tokens": None, "temperature": temp, **options})
         core_options = request.core_options() | {"ignore_eos": True}
@@ -130,7 +139,7 @@ class Generation(States):
         self, *, temp: float = 0.8, idx: int | None = None, **options: Unpack[CompletionOptions]
     ) -> int:
         """A token chosen by the logits of the last one evaluated, or of token `idx` (`logits_all`)."""
-        arguments.only_sampling("sample", options)
+        arguments.only_sampling("sample", options, OF_SEVERAL)
         request = CompletionRequest.parse({"temperature": temp, **options})
         sampler = core.Sampler(self._sampling(request), self.n_vocab(), self._tokenizer._core)
         history = self.eval_tokens
@@ -155,8 +164,7 @@ class Generation(States):
             tokens = arguments.token_list("prompt", prompt)
             text = self._tokenizer.decode(tokens)
         else:
-            short = arguments.short(prompt)
-            raise ArgumentError(f"prompt = {short}, expected a str or a list of token ids")
+            raise arguments.wrong_type("prompt", prompt, "a str or a list of token ids")
         if request.echo and request.logprobs is not None and not self._session.logits_all:
             expected = "True: echo = True wants the logprobs of the prompt too"
             raise ArgumentError(f"logits_all = False, expected {expected}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from puna._native import core
-from puna.arguments import short
+from puna.arguments import wrong_type
 from puna.errors import ArgumentError
 from puna.sources import Source
 
@@ -160,4 +160,4 @@ def type_of(key: str, value: object) -> str:
         for kind, least, end in fits:
             if least <= value < end:
                 return kind
-    raise ArgumentError(f"{key} = {short(value)}, expected a bool, int, float, str, bytes, or a list of them")
+    raise wrong_type(key, value, "a bool, int, float, str, bytes, or a list of them")

@@ -10,8 +10,8 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from puna.arguments import short
-from puna.errors import ArgumentError
+from puna.arguments import short, wrong_type
+from puna.errors import ArgumentTypeError
 
 LogitsProcessor: TypeAlias = Callable[[Any, Any], Any]
 StoppingCriteria: TypeAlias = Callable[[Any, Any], bool]
@@ -89,7 +89,7 @@ def called(name: str, given: object) -> Callable[[Any, Any], Any] | None:
         return given
     if isinstance(given, Sequence) and all(callable(item) for item in given):
         return (LogitsProcessorList if name == "logits_processor" else StoppingCriteriaList)(given)
-    raise ArgumentError(f"{name} = {short(given)}, expected a function or a list of functions")
+    raise wrong_type(name, given, "a function or a list of functions")
 
 
 def shared(data: bytes | bytearray, typecode: str) -> Any:
@@ -111,4 +111,5 @@ def changed(scores: Any) -> bytes:
     try:
         return array.array("f", scores).tobytes()
     except TypeError as error:
-        raise ArgumentError(f"logits_processor answered {short(scores)}, expected the logits") from error
+        message = f"logits_processor answered {short(scores)}, expected the logits"
+        raise ArgumentTypeError(message) from error

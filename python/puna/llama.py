@@ -28,8 +28,9 @@ class Llama(Generation, Embeddings):
     Arguments, results and defaults are those of `llama_cpp.Llama`; what it has and Puna has not is
     refused by name. Different: `verbose` is off by default; `n_threads=None` takes every core.
     Beyond it: `model_path` may be bytes or a file object, and is the bundled tiny model where it is left
-    out; `n_seq_max` completions run at once, more wait; with `swa_full=False` layers with a sliding window
-    keep no more than it (on the CPU), and what has slid out is evaluated again where it is gone back to;
+    out; `n_seq_max` completions run at once (by default 1), or so many texts are embedded (by default 64),
+    more wait; with `swa_full=False` layers with a sliding window keep no more than it (on the CPU), and what
+    has slid out is evaluated again where it is gone back to;
     `progress(bytes done, bytes in all)` hears how far loading is, and may answer `False` to stop.
 
     Threads and tasks may share a `Llama`. It is freed by `close()`, or at the end of `with`.
@@ -62,7 +63,7 @@ class Llama(Generation, Embeddings):
         kv_overrides: Mapping[str, bool | int | float | str] | None = None,
         chat_handler: Callable[..., Any] | None = None,
         spm_infill: bool = False,
-        n_seq_max: int = 1,
+        n_seq_max: int | None = None,
         progress: Progress | None = None,
         **others: Any,
     ) -> None:
@@ -244,4 +245,4 @@ def _reopen(given: dict[str, Any]) -> Llama:
 def handler(given: object) -> Callable[..., Any] | None:
     if given is None or callable(given):
         return given
-    raise ArgumentError(f"chat_handler = {arguments.short(given)}, expected a function or None")
+    raise arguments.wrong_type("chat_handler", given, "a function or None")

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from puna.arguments import flag, integer, number, short
+from puna.arguments import flag, integer, number, short, wrong_type
 from puna.errors import ArgumentError
 
 # llama.cpp's number for "another seed each time".
@@ -19,7 +19,7 @@ def session_options(
     n_ctx: int,
     n_batch: int,
     n_ubatch: int | None,
-    n_seq_max: int,
+    n_seq_max: int | None,
     n_threads: int | None,
     n_threads_batch: int | None,
     rope_freq_base: float,
@@ -43,7 +43,7 @@ def session_options(
         "n_ctx": integer("n_ctx", n_ctx, 0),
         "n_batch": batch,
         # Texts to embed share batches; a sequence costs nothing but its number.
-        "n_seq_max": 64 if embeds else integer("n_seq_max", n_seq_max, 1),
+        "n_seq_max": (64 if embeds else 1) if n_seq_max is None else integer("n_seq_max", n_seq_max, 1),
         "n_threads": None if n_threads is None else integer("n_threads", n_threads, 1, 1024),
         "rope_freq_base": number("rope_freq_base", rope_freq_base) or None,
         "rope_freq_scale": number("rope_freq_scale", rope_freq_scale) or None,
@@ -62,8 +62,10 @@ def kv_type(name: str, value: int | str | None) -> str:
             return known
     if value is None:
         return "f16"
-    expected = ", ".join(f"'{known}' ({id_of})" for known, id_of in KV_TYPES.items())
-    raise ArgumentError(f"{name} = {short(value)}, expected one of {expected}")
+    expected = "one of " + ", ".join(f"'{known}' ({id_of})" for known, id_of in KV_TYPES.items())
+    if not isinstance(value, (int, str)):
+        raise wrong_type(name, value, expected)
+    raise ArgumentError(f"{name} = {short(value)}, expected {expected}")
 
 
 class Seeds:

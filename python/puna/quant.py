@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from puna._native import core
-from puna.arguments import integer
+from puna.arguments import flag, integer, mapping, wrong_type
 from puna.errors import ArgumentError
 from puna.gguf import Reader, type_of
 from puna.sources import Source
@@ -68,22 +68,24 @@ def quantize_file(
     names begin with. `kv_overrides` are metadata to change or add.
 
     `progress(tensor, done, total)` is told each tensor and may answer `False` to stop; then, and on any
-    error, no file is left behind.
+    error, no file is left behind. A file that is read is not written over, and an option that another leaves
+    without effect is an error.
     """
     file = source if isinstance(source, Reader) else Reader(source)
+    overrides = mapping("kv_overrides", kv_overrides)
     steps = core.quantize_file(
         file._file,
         path,
         type,
         n_threads=integer("n_threads", n_threads, 0, 1024),
-        allow_requantize=allow_requantize,
-        leave_output_tensor=leave_output_tensor,
-        pure=pure,
+        allow_requantize=flag("allow_requantize", allow_requantize),
+        leave_output_tensor=flag("leave_output_tensor", leave_output_tensor),
+        pure=flag("pure", pure),
         output_tensor_type=output_tensor_type,
         token_embedding_type=token_embedding_type,
         tensor_types=types_by_name(file.tensors, tensor_types),
-        keep_split=keep_split,
-        metadata=[(key, value, type_of(key, value)) for key, value in (kv_overrides or {}).items()],
+        keep_split=flag("keep_split", keep_split),
+        metadata=[(key, value, type_of(key, value)) for key, value in overrides.items()],
         progress=progress,
     )
     return [Step(*step) for step in steps]
@@ -91,6 +93,11 @@ def quantize_file(
 
 def types_by_name(names: Iterable[str], given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The tensors that a pattern fits, with its type."""
+    for pair in given:
+        if not isinstance(pair, (tuple, list)) or [type(item) for item in pair] != [str, str]:
+            raise wrong_type(
+                "tensor_types", pair, "pairs of a pattern and a tensor type, such as ('ffn', 'Q8_0')"
+            )
     patterns = [(compiled(pattern), dtype) for pattern, dtype in given]
     found = ((name, next((t for p, t in patterns if p.search(name)), None)) for name in names)
     return [(name, dtype) for name, dtype in found if dtype is not None]

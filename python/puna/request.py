@@ -66,7 +66,7 @@ class Request(Sampling, ABC):
         for name in cls.flags():
             flag(name, getattr(request, name))
         if request.model is not None and not isinstance(request.model, str):
-            raise ArgumentError(f"model = {arguments.short(request.model)}, expected a str or None")
+            raise arguments.wrong_type("model", request.model, "a str or None")
         return request
 
     @classmethod

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from puna._native import core
-from puna.arguments import integer, number, short, texts
-from puna.errors import ArgumentError
+from puna.arguments import integer, number, texts, wrong_type
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -101,7 +100,7 @@ class Sampling:
 def biases(logit_bias: Mapping[int, float] | None) -> list[tuple[int, float]]:
     given = {} if logit_bias is None else logit_bias
     if not isinstance(given, Mapping):
-        raise ArgumentError(f"logit_bias = {short(given)}, expected a dict from token id to bias")
+        raise wrong_type("logit_bias", given, "a dict from token id to bias")
     return [
         (integer("logit_bias: token id", token_id(token), 0), number("logit_bias", value))
         for token, value in given.items()

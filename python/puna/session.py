@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from puna import sources
 from puna._native import core
-from puna.arguments import flag, integer, mapping, short, token_list
+from puna.arguments import flag, integer, mapping, token_list, wrong_type
 from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
 from puna.gguf import Metadata, type_of
 from puna.options import session_options
@@ -178,7 +178,7 @@ class Session:
         except OSError as error:
             raise refused(error) from error
         except TypeError as error:
-            raise ArgumentError(f"data = {short(data)}, expected bytes or a path") from error
+            raise wrong_type("data", data, "bytes or a path") from error
         self._core.load(found, number(seq))
 
     @property

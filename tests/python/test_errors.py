@@ -12,6 +12,7 @@ from puna import errors
 # Every exception a user may expect to catch by its built-in name.
 BUILT_IN = {
     errors.ArgumentError: ValueError,
+    errors.ArgumentTypeError: TypeError,
     errors.UnknownArgumentError: TypeError,
     errors.UnsupportedError: ValueError,
     errors.FileError: OSError,
@@ -147,7 +148,7 @@ def test_an_unknown_tokenizer(tiny):
 
 
 def test_what_is_no_source():
-    assert "model_path = int, expected a path, bytes" in refusal(errors.ArgumentError, 7)
+    assert "model_path = int, expected a path, bytes" in refusal(errors.ArgumentTypeError, 7)
 
 
 def test_a_file_object_whose_read_fails(tiny):
@@ -263,14 +264,11 @@ def test_what_embeds_does_not_generate_nor_the_other_way(tiny, llm):
     ("options", "says"),
     [
         (dict(n_ctx=-1), "n_ctx = -1, expected a whole number, 0 to"),
-        (dict(n_ctx="many"), "n_ctx = 'many', expected a whole number"),
         (dict(n_batch=0), "n_batch = 0, expected a whole number, 1 to"),
         (dict(n_threads=0), "n_threads = 0, expected"),
         (dict(n_threads=5000), "n_threads = 5000, expected a whole number, 1 to 1024"),
-        (dict(logits_all="no"), "logits_all = 'no', expected True or False"),
-        (dict(use_mmap="yes"), "use_mmap = 'yes', expected True or False"),
         (dict(pooling_type=9), "pooling_type = 9, expected a whole number, -1 to 4"),
-        (dict(chat_handler=3), "chat_handler = 3, expected a function or None"),
+        (dict(pooling_type="middle"), "pooling_type = 'middle', expected none, mean, cls, last, rank"),
         (dict(n_threads=1, n_threads_batch=2), "n_threads_batch = 2, expected n_threads = 1"),
         (dict(n_gpu_layers=-2), "n_gpu_layers = -2, expected"),
         (dict(type_k=3), "type_k = 3, expected one of 'f32' (0), 'f16' (1), 'bf16' (30)"),
@@ -281,6 +279,68 @@ def test_what_embeds_does_not_generate_nor_the_other_way(tiny, llm):
 )
 def test_an_argument_out_of_its_range(tiny, options, says):
     assert says in refusal(errors.ArgumentError, tiny, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (dict(n_ctx="many"), "n_ctx = 'many', expected a whole number"),
+        (dict(logits_all="no"), "logits_all = 'no', expected True or False"),
+        (dict(use_mmap="yes"), "use_mmap = 'yes', expected True or False"),
+        (dict(chat_handler=3), "chat_handler = 3, expected a function or None"),
+        (dict(n_threads=1.5), "n_threads = 1.5, expected a whole number"),
+        (dict(n_gpu_layers="all"), "n_gpu_layers = 'all', expected a whole number"),
+        (dict(rope_freq_base="1e4"), "rope_freq_base = '1e4', expected a number"),
+        (dict(type_k=1.5), "type_k = 1.5, expected one of 'f32' (0)"),
+        (dict(kv_overrides=[1]), "kv_overrides = [1], expected a dict or None"),
+        (dict(kv_overrides={"a": None}), "a = None, expected a bool, int"),
+        (dict(pooling_type=1.5), "pooling_type = 1.5, expected a whole number"),
+        (dict(chat_format=7), "chat_format = 7, expected"),
+        (dict(seed="x"), "seed = 'x', expected a whole number"),
+        (dict(model_path=5), "model_path = int, expected a path, bytes"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_a_type_error(tiny, options, says):
+    source = options.pop("model_path", tiny)
+    assert says in refusal(errors.ArgumentTypeError, source, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda llm: llm(5), "prompt = 5, expected a str or a list of token ids"),
+        (lambda llm: llm([1.5]), "prompt: token id = 1.5, expected a whole number"),
+        (lambda llm: llm("a", temperature="hot"), "temperature = 'hot', expected a number"),
+        (lambda llm: llm("a", top_k=1.5), "top_k = 1.5, expected a whole number"),
+        (lambda llm: llm("a", logit_bias=[1]), "logit_bias = [1], expected a dict"),
+        (lambda llm: llm("a", stop=7), "stop = 7, expected a str or a list of str"),
+        (lambda llm: llm("a", max_tokens="x"), "max_tokens = 'x', expected a whole number"),
+        (lambda llm: llm("a", stream="false"), "stream = 'false', expected True or False"),
+        (lambda llm: llm("a", model=7), "model = 7, expected a str or None"),
+        (lambda llm: llm("a", suffix=7), "suffix = 7, expected a str or None"),
+        (lambda llm: llm("a", samplers=7), "samplers = 7, expected a str or a list of str"),
+        (lambda llm: llm("a", logits_processor=3), "logits_processor = 3, expected a function"),
+        (
+            lambda llm: llm("a", logits_processor=lambda t, x: 3),
+            "logits_processor answered 3, expected the logits",
+        ),
+        (lambda llm: llm.tokenize(5), "text = 5, expected a str or bytes"),
+        (lambda llm: llm.detokenize(5), "tokens = 5, expected a list of token ids"),
+        (lambda llm: llm.eval("ab"), "tokens = 'ab', expected a list of token ids"),
+        (lambda llm: llm.load_state(7), "state = 7, expected a LlamaState"),
+        (lambda llm: llm.set_cache({}), "cache = {}, expected LlamaRAMCache"),
+        (lambda llm: llm.create_chat_completion(5), "messages = 5, expected a list"),
+        (lambda llm: puna.chat.render(5, []), "template = 5, expected a str"),
+        (lambda llm: puna.Sampler(9, seed="x"), "seed = 'x', expected a whole number, 0 to 4294967295"),
+        (lambda llm: puna.Sampler(9)("ab"), "expected an f32 array or a list of numbers"),
+        (lambda llm: puna.quantize_file(5, None, "Q8_0"), "model_path = int, expected a path"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_a_type_error(tiny, call, says):
+    with puna.Llama(tiny, chat_format="chatml") as llm, pytest.raises(TypeError) as caught:
+        call(llm)
+    assert isinstance(caught.value, errors.ArgumentTypeError)
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(

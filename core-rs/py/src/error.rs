@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 mod python {
     use pyo3::import_exception;
     import_exception!(puna.errors, ArgumentError);
+    import_exception!(puna.errors, ArgumentTypeError);
     import_exception!(puna.errors, Cancelled);
     import_exception!(puna.errors, ClosedError);
     import_exception!(puna.errors, ContextError);
@@ -89,6 +90,7 @@ fn format_in_file(error: Format, message: String, path: &str) -> PyErr {
         Format::Io { source, .. } => io(&source, message, path),
         Format::Unsupported { .. } => python::UnsupportedError::new_err(message),
         Format::Cancelled { .. } => python::Cancelled::new_err(message),
+        Format::Argument { .. } => python::ArgumentError::new_err(message),
         _ => python::FormatError::new_err(message),
     }
 }
@@ -148,6 +150,12 @@ fn graph(error: Graph, message: String) -> PyErr {
 pub fn argument(name: &str, value: impl std::fmt::Display, expected: &str) -> Error {
     let message = format!("{name} = {value}, expected {expected}");
     Error(python::ArgumentError::new_err(message))
+}
+
+/// An argument of a wrong type, by name, value and what was expected.
+pub fn argument_type(name: &str, value: impl std::fmt::Display, expected: &str) -> Error {
+    let message = format!("{name} = {value}, expected {expected}");
+    Error(python::ArgumentTypeError::new_err(message))
 }
 
 /// The session was closed, by hand or because the engine panicked in it.

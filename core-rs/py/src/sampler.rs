@@ -4,10 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use puna_text::Candidates;
 use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::error::{Result, argument, token_ids};
+use crate::error::{Result, argument, argument_type, token_ids};
 use crate::tokenizer::Tokenizer;
 
 /// The parameters of all samplers by their names in `puna_text::SamplerParams`; what is left out
@@ -38,7 +39,7 @@ macro_rules! fields {
     ($($name:ident)*) => {
         fn set(params: &mut puna_text::SamplerParams, name: &str, value: &Bound<'_, PyAny>) -> Result<()> {
             match name {
-                $(stringify!($name) => params.$name = value.extract().map_err(|_| wrong(name, value))?,)*
+                $(stringify!($name) => params.$name = parameter(name, value)?,)*
                 _ => {
                     let known = [$(stringify!($name)),*].join(" ");
                     return Err(argument("parameter", format!("{name:?}"), &format!("one of {known}")));
@@ -62,9 +63,39 @@ fields! {
     logit_bias samplers seed
 }
 
-fn wrong(name: &str, value: &Bound<'_, PyAny>) -> crate::error::Error {
-    let found = value.repr().map_or_else(|_| "?".into(), |r| r.to_string());
-    argument(name, found, "a value of its type and range")
+/// What Python should give for a parameter.
+trait Expected {
+    const EXPECTED: &'static str;
+}
+
+macro_rules! expected {
+    ($($t:ty: $words:literal;)*) => {
+        $(impl Expected for $t {
+            const EXPECTED: &'static str = $words;
+        })*
+    };
+}
+expected! {
+    f32: "a number";
+    i32: "a whole number, -2147483648 to 2147483647";
+    usize: "a whole number from 0";
+    Option<u32>: "a whole number, 0 to 4294967295, or None";
+    Vec<String>: "a list of str";
+    Vec<(u32, f32)>: "a list of token ids, each with a number";
+}
+
+fn parameter<'a, 'py, T>(name: &str, value: &'a Bound<'py, PyAny>) -> Result<T>
+where
+    T: Expected + FromPyObject<'a, 'py>,
+{
+    value.extract::<T>().map_err(|e| {
+        let found = value.repr().map_or_else(|_| "?".into(), |r| r.to_string());
+        let error: PyErr = e.into();
+        match error.is_instance_of::<PyTypeError>(value.py()) {
+            true => argument_type(name, found, T::EXPECTED),
+            false => argument(name, found, T::EXPECTED),
+        }
+    })
 }
 
 /// Chooses tokens from logits.
@@ -129,7 +160,7 @@ impl Sampler {
             Ok(buffer) => buffer.to_vec(logits.py())?,
             Err(_) => logits.extract::<Vec<f32>>().map_err(|_| {
                 let found = logits.get_type().to_string();
-                argument("logits", found, "an f32 array or a list of numbers")
+                argument_type("logits", found, "an f32 array or a list of numbers")
             })?,
         };
         let row = values.len().checked_sub(self.n_vocab).ok_or_else(|| {

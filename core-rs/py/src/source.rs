@@ -28,7 +28,7 @@ pub fn source(object: &Bound<'_, PyAny>, mmap: bool) -> crate::error::Result<Arc
     let Ok(path) = object.extract::<PathBuf>() else {
         let found = object.get_type().name()?.to_string();
         let expected = "a path, bytes, or a file object with read and seek";
-        return Err(crate::error::argument("model_path", found, expected));
+        return Err(crate::error::argument_type("model_path", found, expected));
     };
     object.py().detach(|| {
         #[cfg(not(target_family = "wasm"))]
