@@ -23,6 +23,7 @@
 
 from puna import chat, errors, gguf
 from puna._native import core as _core
+from puna.caches import BaseLlamaCache, LlamaCache, LlamaDiskCache, LlamaRAMCache, LlamaState
 from puna.device import Device, devices
 from puna.errors import PunaError
 from puna.hooks import (
@@ -37,7 +38,6 @@ from puna.quant import dequantize, quantize, quantize_file
 from puna.sampler import Sampler
 from puna.session import Model, Session
 from puna.sources import bundled
-from puna.states import LlamaCache, LlamaDiskCache, LlamaRAMCache, LlamaState
 from puna.tokenizer import Tokenizer
 
 Array = _core.Array
@@ -45,6 +45,7 @@ __version__ = _core.version()
 
 __all__ = [
     "Array",
+    "BaseLlamaCache",
     "Device",
     "Llama",
     "LlamaCache",

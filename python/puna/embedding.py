@@ -1,6 +1,5 @@
 """Embeddings: texts as vectors, pooled from the states behind a model's last layer."""
 
-import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from puna._native import core
 from puna.errors import ArgumentError, ContextError, UnsupportedError
 from puna.evaluation import Evaluation
 from puna.hooks import HAS_NUMPY
-from puna.sources import IN_BROWSER
+from puna.sources import beside_loop
 from puna.tokenizer import Tokenizer
 
 # llama.cpp's numbers.
@@ -37,9 +36,7 @@ class Embeddings(Evaluation):
 
     async def acreate_embedding(self, input: str | list[str], model: str | None = None) -> dict[str, Any]:
         """The same, awaited."""
-        if IN_BROWSER:
-            return self.create_embedding(input, model)
-        return await asyncio.to_thread(self.create_embedding, input, model)
+        return await beside_loop(self.create_embedding, input, model)
 
     def embed(
         self,
@@ -62,9 +59,7 @@ class Embeddings(Evaluation):
 
     async def aembed(self, input: str | list[str], **options: Any) -> Any:
         """The same, awaited."""
-        if IN_BROWSER:
-            return self.embed(input, **options)
-        return await asyncio.to_thread(self.embed, input, **options)
+        return await beside_loop(self.embed, input, **options)
 
     def pooling_type(self) -> int:
         """How vectors of tokens become one: 0 not at all, 1 mean, 2 the first, 3 the last, 4 a rank."""
@@ -133,8 +128,11 @@ class Embeddings(Evaluation):
 
 def texts_of(value: object) -> list[str]:
     found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not found or not all(isinstance(text, str) for text in found):
-        raise ArgumentError(f"input = {arguments.short(value)}, expected a str or a list of str")
+    expected = "a str or a list of at least one str"
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise arguments.wrong_type("input", value, expected)
+    if not found:
+        raise ArgumentError(f"input = {arguments.short(value)}, expected {expected}")
     return found
 
 
@@ -171,7 +169,10 @@ def unit(vector: list[float]) -> list[float]:
 
 def pooling_of(wanted: object, named: object) -> int:
     """The pooling asked for, else that which the file names, else none."""
-    kind = NAMES.get(wanted, wanted) if isinstance(wanted, str) else wanted
+    kind = NAMES.get(wanted) if isinstance(wanted, str) else wanted
+    if isinstance(wanted, str) and kind is None:
+        expected = f"{', '.join(NAMES)}, or their numbers, {NONE} to {RANK} ({UNSPECIFIED}: the model's)"
+        raise ArgumentError(f"pooling_type = {wanted!r}, expected {expected}")
     kind = arguments.integer("pooling_type", kind, UNSPECIFIED, RANK)
     if kind != UNSPECIFIED:
         return kind

@@ -1,6 +1,6 @@
 """Completions: prompts in, llama-cpp-python's dictionaries out, whole or as a stream."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, Unpack
 
 from puna import arguments, hooks
@@ -11,6 +11,7 @@ from puna.errors import ArgumentError, ModelError, UnsupportedError
 from puna.infill import Infill
 from puna.options import Seeds
 from puna.request import ChatOptions, ChatRequest, CompletionOptions, CompletionRequest, Request
+from puna.sources import beside_loop
 from puna.states import States
 from puna.steps import Steps
 
@@ -215,14 +216,14 @@ class Generation(States):
         return answer
 
     async def _arun(self, completion: Completion, request: Request) -> Response | AsyncIterator[Response]:
-        self._recall(completion.prompt)
+        await self._beside_loop(self._recall, completion.prompt)
         sampling = self._sampling(request)
         events = await self._started.aevents(completion.prompt, sampling, request.core_options())
         self.timings = completion.timings
         if request.stream:
             return self._kept_astream(completion, completion.astream(events))
         answer = await completion.acollect(events)
-        self._keep(completion)
+        await self._beside_loop(self._keep, completion)
         return answer
 
     def _kept_stream(self, completion: Completion, chunks: Iterator[Response]) -> Iterator[Response]:
@@ -242,4 +243,9 @@ class Generation(States):
     ) -> AsyncIterator[Response]:
         async for chunk in chunks:
             yield chunk
-        self._keep(completion)
+        await self._beside_loop(self._keep, completion)
+
+    async def _beside_loop(self, call: Callable[[Any], None], given: Any) -> None:
+        """What a cache does, with its disk perhaps, while the event loop goes on."""
+        if self.cache is not None:
+            await beside_loop(call, given)

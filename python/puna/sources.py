@@ -1,14 +1,17 @@
 """Where a model comes from: a path, bytes, a file object; in a browser also a URL or a `Blob`."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from puna.errors import ArgumentError, UnsupportedError
 
 IN_BROWSER = sys.platform == "emscripten"
+
+T = TypeVar("T")
 
 
 class File(Protocol):
@@ -39,6 +42,13 @@ def bundled() -> Path:
             "this build of puna comes without a bundled model, expected one in puna/models"
         )
     return found[0]
+
+
+async def beside_loop(call: Callable[..., T], *given: Any, **options: Any) -> T:
+    """What `call` answers, worked out in a thread; in a browser tab, which has none, at once."""
+    if IN_BROWSER:
+        return call(*given, **options)
+    return await asyncio.to_thread(call, *given, **options)
 
 
 async def open_async(source: Any, progress: Progress | None) -> Any:

@@ -1,8 +1,12 @@
 """`save_state`, `load_state` and caches of prompts: the context, kept and brought back."""
 
+import asyncio
+import errno
 import pickle
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -202,3 +206,98 @@ def test_a_file_of_a_cache_that_is_broken_does_no_harm(llm, tmp_path):
 def test_what_is_no_cache_is_refused(llm):
     with pytest.raises(puna.errors.ArgumentError, match="cache = {}, expected LlamaRAMCache"):
         llm.set_cache({})
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """From now on nothing is written any more."""
+
+    def refuse(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    return lambda: monkeypatch.setattr(Path, "write_bytes", refuse)
+
+
+def test_a_cache_that_fails_loses_no_answer_and_says_so_once(llm, tmp_path, full_disk):
+    expected = text(llm("a prompt", max_tokens=4, temperature=0))
+    llm.reset()
+    cache = puna.LlamaDiskCache(tmp_path)
+    llm.set_cache(cache)
+    full_disk()
+    with pytest.warns(RuntimeWarning, match="the cache does not work.*No space left") as caught:
+        assert text(llm("a prompt", max_tokens=4, temperature=0)) == expected
+        chunks = llm("a prompt", max_tokens=4, temperature=0, stream=True)
+        assert "".join(text(chunk) for chunk in chunks) == expected
+    assert len(caught) == 1
+    with pytest.raises(puna.errors.FileError, match="No space left"):
+        cache[TOKENS] = llm.save_state()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.native
+def test_a_folder_that_is_gone_loses_no_answer(llm, tmp_path):
+    folder = tmp_path / "cache"
+    llm.set_cache(puna.LlamaDiskCache(folder))
+    first = text(llm("a prompt", max_tokens=4, temperature=0))
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.write_bytes(b"")
+    with pytest.warns(RuntimeWarning, match="the cache does not work"):
+        assert text(llm("a prompt", max_tokens=4, temperature=0)) == first
+
+
+def test_a_state_that_vanished_meanwhile_is_no_state(llm, tmp_path, monkeypatch):
+    cache = puna.LlamaDiskCache(tmp_path)
+    cache[TOKENS] = llm.save_state()
+    monkeypatch.setattr(Path, "read_bytes", lambda path: path.with_name("nothing").stat())
+    with pytest.raises(KeyError, match="another process"):
+        cache[TOKENS]
+
+
+@pytest.mark.native
+def test_the_event_loop_goes_on_while_a_cache_works(llm):
+    """A cache works in a thread: what waits for its disk does not hold up other tasks."""
+    threads = []
+
+    class Slow(puna.LlamaRAMCache):
+        def __getitem__(self, key):
+            threads.append(threading.current_thread())
+            return super().__getitem__(key)
+
+        def __setitem__(self, key, value):
+            threads.append(threading.current_thread())
+            super().__setitem__(key, value)
+
+    async def talk() -> None:
+        await llm.acreate_completion("a prompt", max_tokens=2)
+        async for _ in await llm.acreate_completion("a prompt", max_tokens=2, stream=True):
+            pass
+
+    llm.set_cache(Slow())
+    asyncio.run(talk())
+    assert len(threads) == 4
+    assert threading.main_thread() not in threads
+
+
+def test_a_cache_of_ones_own_has_few_methods(llm):
+    class Last(puna.BaseLlamaCache):
+        state = None
+        cache_size = 0
+
+        def __contains__(self, key):
+            return self.state is not None
+
+        def __getitem__(self, key):
+            if self.state is None:
+                raise KeyError(key)
+            return self.state
+
+        def __setitem__(self, key, value):
+            self.state = value
+
+    llm.set_cache(Last())
+    first = text(llm("a prompt", max_tokens=4, temperature=0))
+    llm.reset()
+    assert text(llm("a prompt", max_tokens=4, temperature=0)) == first
+    assert llm.timings.n_reused == len(llm.tokenize("a prompt")) - 1
