@@ -21,7 +21,9 @@
 | `errors` | every exception, below `PunaError` |
 """
 
-from puna import chat, errors, gguf
+from typing import TYPE_CHECKING, Any
+
+from puna import chat, compat, errors, gguf
 from puna._native import core as _core
 from puna.caches import BaseLlamaCache, LlamaCache, LlamaDiskCache, LlamaRAMCache, LlamaState
 from puna.device import Device, devices
@@ -38,10 +40,17 @@ from puna.quant import dequantize, quantize, quantize_file
 from puna.sampler import Sampler
 from puna.session import Model, Session
 from puna.sources import bundled
-from puna.tokenizer import Tokenizer
+from puna.tokenizer import LlamaTokenizer, Tokenizer
 
 Array = _core.Array
 __version__ = _core.version()
+
+if not TYPE_CHECKING:  # a type checker should go on finding names that are wrong
+
+    def __getattr__(name: str) -> Any:
+        """Other names of llama-cpp-python's: types of its dictionaries, numbers, what Puna has not."""
+        return compat.named(name)
+
 
 __all__ = [
     "Array",
@@ -52,6 +61,7 @@ __all__ = [
     "LlamaDiskCache",
     "LlamaRAMCache",
     "LlamaState",
+    "LlamaTokenizer",
     "LogitsProcessor",
     "LogitsProcessorList",
     "MinTokensLogitsProcessor",

@@ -19,7 +19,7 @@ from puna.gguf import type_of
 from puna.options import RANDOM_SEED, Seeds, session_options
 from puna.sources import Progress, Source
 from puna.steps import Steps
-from puna.tokenizer import Tokenizer
+from puna.tokenizer import LlamaTokenizer, Tokenizer
 
 
 class Llama(Generation, Embeddings):
@@ -172,16 +172,14 @@ class Llama(Generation, Embeddings):
 
     def tokenize(self, text: bytes | str, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`; `special` reads the texts of control tokens as those tokens."""
-        return self._tokenizer.encode(text, add_bos=add_bos, special=special)
+        return self._tokenizer.tokenize(text, add_bos, special)
 
     def detokenize(
         self, tokens: Sequence[int], prev_tokens: Sequence[int] | None = None, special: bool = False
     ) -> bytes:
         """The bytes of `tokens`, as they stand after `prev_tokens`. As in llama-cpp-python, the blank that
         a vocabulary puts before a text is taken off after BOS only."""
-        before = list(prev_tokens or [])
-        text = self._tokenizer.join([*before, *tokens], special=special)
-        return text[len(self._tokenizer.join(before, special=special)) :]
+        return self._tokenizer.detokenize(tokens, prev_tokens, special)
 
     def n_embd(self) -> int:
         """Width of a token's embedding; known without weights."""
@@ -207,8 +205,8 @@ class Llama(Generation, Embeddings):
         """The token of a line's end."""
         return self._tokenizer.encode("\n", add_bos=False)[-1]
 
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
+    def tokenizer(self) -> LlamaTokenizer:
+        return LlamaTokenizer(self)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from puna._native import core
 from puna.arguments import token_list, utf8
 from puna.sources import File
+
+if TYPE_CHECKING:
+    from puna.llama import Llama
 
 
 class Tokenizer:
@@ -45,6 +49,19 @@ class Tokenizer:
         """A token as the file writes it (`▁the`, `<0x0A>`); empty for `None`."""
         return "" if token is None else self._core.token_text(token).decode(errors="replace")
 
+    def tokenize(self, text: str | bytes, add_bos: bool = True, special: bool = False) -> list[int]:
+        """`encode` with the names of `Llama.tokenize`."""
+        return self.encode(text, add_bos=add_bos, special=special)
+
+    def detokenize(
+        self, tokens: Sequence[int], prev_tokens: Sequence[int] | None = None, special: bool = False
+    ) -> bytes:
+        """The bytes of `tokens`, as they stand after `prev_tokens`. As in llama-cpp-python, the blank that
+        a vocabulary puts before a text is taken off after BOS only."""
+        before = token_list("prev_tokens", prev_tokens or [])
+        text = self.join([*before, *token_list("tokens", tokens)], special=special)
+        return text[len(self.join(before, special=special)) :]
+
     def is_eog(self, token: int) -> bool:
         """Whether a generation ends with this token."""
         return self._core.is_eog(token)
@@ -72,3 +89,19 @@ class Tokenizer:
 
     def __len__(self) -> int:
         return self.n_vocab
+
+
+class LlamaTokenizer(Tokenizer):
+    """The tokenizer of an opened model, as llama-cpp-python has it: `encode` reads the texts of control
+    tokens as those tokens, unless told otherwise."""
+
+    def __init__(self, llama: "Llama | core.Tokenizer") -> None:
+        super().__init__(llama if isinstance(llama, core.Tokenizer) else llama._tokenizer._core)
+
+    @classmethod
+    def from_ggml_file(cls, path: "str | PathLike[str]") -> "LlamaTokenizer":
+        """That of a file, of which only the header is read."""
+        return cls(core.Model(path).tokenizer)
+
+    def encode(self, text: str | bytes, add_bos: bool = True, special: bool = True) -> list[int]:
+        return super().encode(text, add_bos=add_bos, special=special)
