@@ -179,8 +179,8 @@ class Generation(States):
 
     def _infill(self, prompt: str | Sequence[int], suffix: str) -> list[int]:
         if not isinstance(suffix, str):
-            raise ArgumentError(f"suffix = {arguments.short(suffix)}, expected a str or None")
-        infill = Infill.of(self._file, self._tokenizer)
+            raise arguments.wrong_type("suffix", suffix, "a str or None")
+        infill = Infill.of(self._tokenizer)
         before = self._tokenizer.encode(prompt, add_bos=False) if isinstance(prompt, str) else [*prompt]
         return infill.prompt(self._tokenizer, before, suffix, self.spm_infill)
 

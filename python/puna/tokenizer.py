@@ -26,13 +26,15 @@ class Tokenizer:
         `special` reads the texts of control tokens (`<|im_end|>`) as those tokens."""
         return self._core.encode(utf8("text", text), add_special=add_bos, parse_special=special)
 
-    def decode(self, tokens: Sequence[int], *, special: bool = False) -> str:
-        """The text of `tokens`; bytes that are no character become U+FFFD. `special` shows control tokens."""
-        return self.decode_bytes(tokens, special=special).decode(errors="replace")
+    def decode(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> str:
+        """The text of `tokens`; bytes that are no character become U+FFFD. `special` shows control tokens;
+        `clean` takes blanks off before punctuation where llama.cpp does (BERT's vocabularies, GPT-2's), for
+        texts to be read."""
+        return self.decode_bytes(tokens, special=special, clean=clean).decode(errors="replace")
 
-    def decode_bytes(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+    def decode_bytes(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> bytes:
         """The same, as it is."""
-        return self._core.decode(token_list("tokens", tokens), special=special)
+        return self._core.decode(token_list("tokens", tokens), special=special, clean=clean)
 
     def join(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """The bytes of each token in a row; of the blank that a vocabulary puts before a text, the one after
@@ -67,7 +69,8 @@ class Tokenizer:
         return self._core.is_eog(token)
 
     def special(self, role: str) -> int | None:
-        """The token of a role: `bos eos unk sep pad eot eom`."""
+        """The token of a role: `bos eos unk sep pad eot eom mask`, and of what frames a text to be filled in
+        `fim_pre fim_suf fim_mid fim_pad fim_rep fim_sep`; `None` where there is none."""
         return self._core.special(role)
 
     @property

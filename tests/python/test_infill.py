@@ -70,3 +70,16 @@ def test_a_vocabulary_that_cannot_says_so(llm):
 def test_a_wrong_suffix_is_named(infill, suffix):
     with puna.Llama(infill, n_ctx=64) as llm, pytest.raises(puna.errors.ArgumentError, match="suffix = "):
         llm("a", suffix=suffix)
+
+
+def test_the_roles_of_a_vocabulary_are_the_cores(infill):
+    tokenizer = puna.Tokenizer(infill)
+    assert [tokenizer.special(f"fim_{role}") for role in ("pre", "suf", "mid", "rep")] == [
+        PRE,
+        SUF,
+        MID,
+        None,
+    ]
+    assert puna.Tokenizer(rewritten(infill, mask_token_id=50)).special("mask") == 50
+    with pytest.raises(puna.errors.ArgumentError, match="expected one of bos eos .* fim_pre"):
+        tokenizer.special("middle")

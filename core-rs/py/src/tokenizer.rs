@@ -12,7 +12,7 @@ use crate::error::{Result, argument, token_ids};
 #[pyclass(frozen, module = "puna._core")]
 pub struct Tokenizer(pub Arc<puna_text::Tokenizer>);
 
-/// What a token is for: its name in [`Tokenizer::special`] and where it is.
+/// What a token is for: its name in [`Tokenizer::special`], GGUF's as a rule, and where it is.
 type Role = (&'static str, fn(&puna_text::Tokenizer) -> Option<u32>);
 
 const ROLES: &[Role] = &[
@@ -23,6 +23,13 @@ const ROLES: &[Role] = &[
     ("pad", puna_text::Tokenizer::pad),
     ("eot", puna_text::Tokenizer::eot),
     ("eom", puna_text::Tokenizer::eom),
+    ("mask", puna_text::Tokenizer::mask),
+    ("fim_pre", |t| t.fim().prefix),
+    ("fim_suf", |t| t.fim().suffix),
+    ("fim_mid", |t| t.fim().middle),
+    ("fim_pad", |t| t.fim().pad),
+    ("fim_rep", |t| t.fim().repo),
+    ("fim_sep", |t| t.fim().separator),
 ];
 
 #[pymethods]
@@ -43,11 +50,15 @@ impl Tokenizer {
         py.detach(|| self.0.encode_bytes(&text, options))
     }
 
-    /// The bytes of tokens.
-    #[pyo3(signature = (tokens, *, special=false))]
-    fn decode(&self, tokens: Vec<i64>, special: bool) -> Result<Cow<'static, [u8]>> {
+    /// The bytes of tokens; `clean` takes blanks off before punctuation, where llama.cpp does.
+    #[pyo3(signature = (tokens, *, special=false, clean=false))]
+    fn decode(&self, tokens: Vec<i64>, special: bool, clean: bool) -> Result<Cow<'static, [u8]>> {
         let tokens = token_ids(&tokens, self.0.n_vocab())?;
-        Ok(self.0.decode(&tokens, DecodeOptions { special }).into())
+        let options = DecodeOptions { special };
+        Ok(match clean {
+            true => self.0.decode_clean(&tokens, options).into(),
+            false => self.0.decode(&tokens, options).into(),
+        })
     }
 
     /// The bytes of one token as it stands within a text.
@@ -66,7 +77,7 @@ impl Tokenizer {
         Ok(self.0.is_eog(self.id(token)?))
     }
 
-    /// The token with a role: `bos eos unk sep pad eot eom`; `None` where the vocabulary has none.
+    /// The token with a role (see [`ROLES`]); `None` where the vocabulary has none.
     fn special(&self, role: &str) -> Result<Option<u32>> {
         let found = ROLES.iter().find(|(name, _)| *name == role);
         let (_, get) = found.ok_or_else(|| {
