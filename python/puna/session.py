@@ -52,7 +52,9 @@ class Session:
     are shared by `n_seq_max` sequences (at most 64), numbered from 0. Up to `n_batch` tokens run at once;
     more are cut into several runs. `logits_all` lets every token of a batch have logits, `hidden` keeps
     the last layer's states beside them; with `embedding` states are all there is. `type_k`, `type_v` are
-    the cache's types. Arrays are `puna.Array`: `numpy.asarray(x)` shares their memory.
+    the cache's types. With `swa_full=False` layers with a sliding window keep no more than it (on the CPU):
+    `remove` and `copy` then refuse to go back to what has slid out. The other options are `Llama`'s. Arrays
+    are `puna.Array`: `numpy.asarray(x)` shares their memory.
 
     Freed by `close()` or at the end of `with`. Threads take turns; `hidden` is then that of any.
     """
@@ -63,14 +65,17 @@ class Session:
         *,
         n_ctx: int = 512,
         n_batch: int = 512,
+        n_ubatch: int | None = None,
         n_seq_max: int = 1,
         n_threads: int | None = None,
+        n_threads_batch: int | None = None,
         n_gpu_layers: int = 0,
         logits_all: bool = False,
         hidden: bool = False,
         embedding: bool = False,
         type_k: int | str | None = None,
         type_v: int | str | None = None,
+        swa_full: bool | None = None,
         rope_freq_base: float = 0.0,
         rope_freq_scale: float = 0.0,
         progress: Progress | None = None,
@@ -82,18 +87,18 @@ class Session:
             n_gpu_layers=n_gpu_layers,
             n_ctx=n_ctx,
             n_batch=n_batch,
-            n_ubatch=None,
+            n_ubatch=n_ubatch,
             n_seq_max=n_seq_max,
             n_threads=n_threads,
-            n_threads_batch=None,
+            n_threads_batch=n_threads_batch,
             rope_freq_base=rope_freq_base,
             rope_freq_scale=rope_freq_scale,
             logits_all=logits_all,
             embedding=embedding,
             type_k=type_k,
             type_v=type_v,
+            swa_full=swa_full,
         )
-        options["n_seq_max"] = integer("n_seq_max", n_seq_max, 1)
         self.model = model if isinstance(model, Model) else Model(model)
         self._has_hidden = flag("hidden", hidden)
         self._embeds = flag("embedding", embedding)
