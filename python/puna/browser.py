@@ -140,6 +140,8 @@ class Gpu:
     def __init__(self, module: Any, device: Any) -> None:
         self._host = module.createHost(device)
         self.name: str = self._host.name
+        info = getattr(device, "adapterInfo", None)  # which older browsers have not
+        self.is_software = getattr(info, "isFallbackAdapter", False) is True
         self.max_binding = int(self._host.limits.max_binding)
         self.max_buffer = int(self._host.limits.max_buffer)
 

@@ -1,9 +1,12 @@
 """`devices()`: what there is to compute on."""
 
+import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from puna._native import core
+from puna.errors import SoftwareDeviceWarning
 from puna.sources import IN_BROWSER
 
 
@@ -25,6 +28,13 @@ def devices() -> list[Device]:
 
         found += [Device("gpu", "webgpu", {"backend": "webgpu"})] if browser.has_webgpu() else []
     return found
+
+
+def warn_of_software(session: core.Session) -> None:
+    """Says so where the GPU that was opened is a program on the CPU, unless it was asked for by name."""
+    if session.is_software and not os.environ.get("PUNA_GPU_DEVICE"):
+        message = f"{session.device}: no GPU but a program that plays one, n_gpu_layers = 0 is far faster"
+        warnings.warn(message, SoftwareDeviceWarning, stacklevel=3)
 
 
 def cpu() -> Device:

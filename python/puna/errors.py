@@ -76,6 +76,10 @@ class ClosedError(PunaError, ValueError):
     """The model was closed."""
 
 
+class SoftwareDeviceWarning(RuntimeWarning):
+    """The GPU is a program on the CPU."""
+
+
 def refused(error: OSError) -> FileError:
     """What the operating system refused Python, as an exception of Puna."""
     kind = MissingFileError if isinstance(error, FileNotFoundError) else FileError

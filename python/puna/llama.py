@@ -12,6 +12,7 @@ from puna import arguments, sources
 from puna._native import core
 from puna.arguments import flag
 from puna.completion import Timings
+from puna.device import warn_of_software
 from puna.embedding import Embeddings, pooling_of
 from puna.errors import ArgumentError, ModelError
 from puna.generation import Generation
@@ -113,6 +114,8 @@ class Llama(Generation, Embeddings):
         session = (
             None if flag("vocab_only", vocab_only) else model.session(**options, progress=progress, host=host)
         )
+        if session is not None:
+            warn_of_software(session)
         super().__init__(session, host)
         named = self._file.value(f"{self._file.value('general.architecture')}.pooling_type")
         self._pooling = pooling_of(pooling_type, named)

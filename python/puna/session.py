@@ -9,6 +9,7 @@ from typing import Any, Self
 from puna import sources
 from puna._native import core
 from puna.arguments import flag, integer, mapping, token_list, wrong_type
+from puna.device import warn_of_software
 from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
 from puna.gguf import Metadata, type_of
 from puna.options import session_options
@@ -103,6 +104,7 @@ class Session:
         self._has_hidden = flag("hidden", hidden)
         self._embeds = flag("embedding", embedding)
         self._core = self.model._core.session(**options, hidden=self._has_hidden, progress=progress)
+        warn_of_software(self._core)
         self._hidden: Any = None
         self._turn = threading.Lock()  # from the start of an evaluation until its results are read
 

@@ -28,5 +28,5 @@ pub use exec::GpuExecutor;
 pub use host::Host;
 pub use lower::{Lowered, lower};
 #[cfg(feature = "wgpu")]
-pub use native::{DeviceInfo, GpuContext, WgpuExecutor, devices};
+pub use native::{DeviceInfo, DeviceKind, GpuContext, WgpuExecutor, devices};
 pub use place::{DeviceLimits, GpuOptions};

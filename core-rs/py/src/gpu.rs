@@ -12,12 +12,16 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 /// Calls `use_it` with what makes executors on `host`, else on a native device, where one can be.
+/// `is_software` becomes true where the device that was opened is a program on the CPU.
 pub fn with_factory<T>(
     host: Option<Py<PyAny>>,
+    is_software: &mut bool,
     use_it: impl FnOnce(Option<&mut GpuFactory>) -> puna_engine::Result<T>,
 ) -> puna_engine::Result<T> {
     if let Some(host) = host {
-        let mut host = Some(PyHost::new(host)?);
+        let host = PyHost::new(host)?;
+        *is_software = host.is_software;
+        let mut host = Some(host);
         return use_it(Some(&mut |plan: Plan, options: &SessionOptions| {
             // A plan is cut in two parts at most, and one of them is the CPU's.
             let host = host.take().ok_or_else(|| device_error("used twice"))?;
@@ -28,6 +32,7 @@ pub fn with_factory<T>(
     #[cfg(feature = "wgpu")]
     return use_it(Some(&mut |plan: Plan, options: &SessionOptions| {
         let context = puna_gpu::GpuContext::open(None)?;
+        *is_software = context.info.kind == puna_gpu::DeviceKind::Software;
         let exec = puna_gpu::WgpuExecutor::open(&plan, &context, gpu_options(options))?;
         Ok(Box::new(exec) as Box<dyn Executor>)
     }));
@@ -50,12 +55,13 @@ fn device_error(message: impl ToString) -> Error {
     }
 }
 
-/// A Python object with the verbs of [`Host`]: `name`, `max_binding`, `max_buffer`, `create(json)`,
-/// `write(buffer, offset, bytes)`, `submit(list, grids)` with grids as bytes of u32, and
+/// A Python object with the verbs of [`Host`]: `name`, `is_software`, `max_binding`, `max_buffer`,
+/// `create(json)`, `write(buffer, offset, bytes)`, `submit(list, grids)` with grids as bytes of u32, and
 /// `read(buffer, offset, n)`, which answers bytes or None.
 struct PyHost {
     object: Py<PyAny>,
     name: String,
+    is_software: bool,
     limits: DeviceLimits,
 }
 
@@ -67,12 +73,14 @@ impl PyHost {
                 max_binding: host.getattr("max_binding")?.extract()?,
                 max_buffer: host.getattr("max_buffer")?.extract()?,
             };
-            Ok::<_, PyErr>((host.getattr("name")?.extract()?, limits))
+            let name = host.getattr("name")?.extract()?;
+            Ok::<_, PyErr>((name, host.getattr("is_software")?.extract()?, limits))
         });
-        let (name, limits) = facts.map_err(device_error)?;
+        let (name, is_software, limits) = facts.map_err(device_error)?;
         Ok(PyHost {
             object,
             name,
+            is_software,
             limits,
         })
     }

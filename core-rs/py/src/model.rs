@@ -149,11 +149,16 @@ impl Model {
             });
             go_on && !stop.load(Ordering::Relaxed)
         };
-        let work = || gpu::with_factory(host, |gpu| self.0.session(options, gpu, &mut tell));
+        let mut is_software = false;
+        let work = || {
+            gpu::with_factory(host, &mut is_software, |gpu| {
+                self.0.session(options, gpu, &mut tell)
+            })
+        };
         let (session, interrupted) = signals::run(py, true, &stop, work);
         interrupted?;
         raised?;
-        Ok(Session::new(session?, options.cancel.clone()))
+        Ok(Session::new(session?, is_software, options.cancel.clone()))
     }
 }
 

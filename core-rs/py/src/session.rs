@@ -32,6 +32,7 @@ pub struct Session {
 /// What does not change, and is known without the lock.
 struct Facts {
     device: String,
+    is_software: bool,
     n_ctx: usize,
     n_batch: usize,
     n_seq_max: usize,
@@ -264,6 +265,12 @@ impl Session {
         &self.facts.device
     }
 
+    /// Whether its GPU is a program on the CPU.
+    #[getter]
+    fn is_software(&self) -> bool {
+        self.facts.is_software
+    }
+
     #[getter]
     fn n_ctx(&self) -> usize {
         self.facts.n_ctx
@@ -316,12 +323,13 @@ impl Session {
 }
 
 impl Session {
-    pub fn new(session: engine::Session, cancel: Arc<AtomicBool>) -> Session {
+    pub fn new(session: engine::Session, is_software: bool, cancel: Arc<AtomicBool>) -> Session {
         Session {
             cancel,
             tokenizer: session.tokenizer().clone(),
             facts: Facts {
                 device: session.device(),
+                is_software,
                 n_ctx: session.n_ctx(),
                 n_batch: session.n_batch(),
                 n_seq_max: session.n_seq_max(),
