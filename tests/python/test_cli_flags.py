@@ -90,6 +90,10 @@ def test_what_was_meant_is_said_in_a_line(arguments, code, says, puna_, bundled)
     [
         (["run", "-f", "nothing.txt"], 1, "puna: error: nothing.txt: No such file or directory"),
         (["run", "-f", "."], 1, "puna: error: .: "),
+        (["run", "-m", "https://a/b.gguf", "a"], 2, "expected a file; one of huggingface.co comes by -hf"),
+        (["run", "https://a/b.gguf"], 2, "expected a file; one of huggingface.co comes by -hf"),
+        (["pull", "https://hf.co/a/b/resolve/main/c/d.gguf?x"], 2, "; a file of it comes by -hff c/d.gguf"),
+        (["run", "-ngl", "auto", "a"], 2, "'auto', expected a whole number, -1 or more; all is all of them"),
         (["run", "-m", "", "a"], 2, "argument -m/--model: '', expected a file"),
         (["info", ""], 2, "'', expected a file"),
         (["bench", "-c", "99"], 2, "unrecognized arguments: -c"),

@@ -14,6 +14,7 @@ INSTEAD = {
     **dict.fromkeys(("-dev", "--device"), "the variable PUNA_GPU_DEVICE names a GPU, -ngl 0 is the CPU"),
     **dict.fromkeys(("-bf", "--binary-file"), "-f reads a file of text"),
     **dict.fromkeys(("-o", "--output"), "the text goes to standard output"),
+    "--rope-scaling": "--rope-scale and --rope-freq-base are there",
     "--no-jinja": "templates are always Jinja",
     **dict.fromkeys(("--context-shift", "--keep"), "a text ends where its context is full"),
     **dict.fromkeys(("-nkvo", "--no-kv-offload"), "the cache is where the layers are: see -ngl"),

@@ -114,7 +114,12 @@ def template_name(text: str) -> str:
 
 
 def layers(text: str) -> int:
-    return -1 if text == "all" else count(-1)(text)
+    if text == "all":
+        return -1
+    try:
+        return count(-1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; all is all of them") from error
 
 
 def path_of(given: argparse.Namespace) -> str:

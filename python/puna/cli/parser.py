@@ -3,6 +3,7 @@ by name."""
 
 import argparse
 import difflib
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -134,6 +135,9 @@ def file(text: str) -> str:
     """A path; a variable of the shell that is not set is none."""
     if not text:
         raise argparse.ArgumentTypeError("'', expected a file")
+    if re.match("https?://.*[.]gguf", text):
+        expected = "a file; one of huggingface.co comes by -hf user/repository -hff NAME"
+        raise argparse.ArgumentTypeError(f"{text!r}, expected {expected}")
     return text
 
 

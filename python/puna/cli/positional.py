@@ -18,6 +18,10 @@ def take_model(given: argparse.Namespace) -> None:
     if given.model or given.hf_repo or not given.words:
         return
     first = given.words[0]
+    if re.match("https?://.*[.]gguf", first):
+        raise UsageError(
+            f"{first!r}, expected a file; one of huggingface.co comes by -hf user/repository -hff NAME"
+        )
     found = HUB.fullmatch(first)
     if first.lower().endswith(".gguf") and not (found and found["host"]):
         given.model = given.words.pop(0)

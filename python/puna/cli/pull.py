@@ -49,7 +49,9 @@ def spec(text: str) -> str:
     try:
         hub.split(text)
     except ArgumentError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        file = re.search(r"/(?:resolve|blob)/[^/]+/([^?]+)", text)
+        named = f"; a file of it comes by -hff {file[1]}" if file else ""
+        raise argparse.ArgumentTypeError(f"{error}{named}") from error
     return text
 
 
