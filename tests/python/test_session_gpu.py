@@ -69,3 +69,37 @@ def test_it_is_the_same_on_a_gpu(n_gpu_layers):
     assert "gpu" in answer["device"]
     assert len(answer["found"]) == 11
     assert {name: value for name, value in answer["found"].items() if value > TOLERANCE} == {}
+
+
+WARNS = """
+import contextlib, io, sys, warnings
+import puna
+from puna._native import core
+from puna.cli import main
+
+tiny = core.tiny_model()
+for open_it in (puna.Llama, puna.Session):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        open_it(tiny, n_gpu_layers=-1).close()
+        open_it(tiny).close()
+    (warning,) = caught
+    assert warning.category is puna.errors.SoftwareDeviceWarning
+    assert "n_gpu_layers = 0 is far faster" in str(warning.message)
+    assert warning.filename == "<string>"
+open("tiny.gguf", "wb").write(tiny)
+main(["run", "-m", "tiny.gguf", "-p", "a", "-n", "1", "-ngl", "all"])
+"""
+
+
+@pytest.mark.native
+@pytest.mark.skipif(not DRIVERS, reason="the driver lavapipe is not installed")
+def test_a_gpu_that_is_a_program_is_warned_of(tmp_path):
+    environment = os.environ | {"VK_ICD_FILENAMES": str(DRIVERS[0])}
+    environment.pop("PUNA_GPU_DEVICE", None)
+    command = [sys.executable, "-c", WARNS]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stderr.splitlines() if "plays one" in line]
+    assert len(notes) == 1
+    assert "-ngl 0 is far faster" in notes[0]

@@ -1,14 +1,15 @@
 """Flags that name a model and how it runs; llama.cpp's names."""
 
 import argparse
-import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from puna.cli.parser import Parser, UsageError, count, file, number, override
 from puna.cli.pull import add_hub, pulled, spec
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
-from puna.device import devices
 from puna.errors import ArgumentError
 from puna.formats import FORMATS
 from puna.gguf import Reader
@@ -146,34 +147,36 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         metadata = Reader(path).metadata
         trained = metadata.get(f"{metadata.get('general.architecture')}.context_length")
         n_ctx = min(trained, MOST_CTX) if isinstance(trained, int) else MOST_CTX
-    if given.gpu_layers:
-        note_software()
-    return Llama(
-        path,
-        n_ctx=n_ctx,
-        n_threads=given.threads,
-        n_gpu_layers=given.gpu_layers,
-        n_batch=given.batch_size,
-        n_ubatch=given.ubatch_size,
-        type_k=given.cache_type_k,
-        type_v=given.cache_type_v,
-        use_mmap=given.mmap,
-        swa_full=given.swa_full,
-        rope_freq_base=given.rope_freq_base,
-        rope_freq_scale=1 / given.rope_scale if given.rope_scale else given.rope_freq_scale,
-        kv_overrides=dict(given.override_kv) | template_override(given),
-        chat_format=chat_format(given),
-        verbose=given.verbose,
-        progress=Progress("loading"),
-        **options,
-    )
+    with warnings_as_notes():
+        return Llama(
+            path,
+            n_ctx=n_ctx,
+            n_threads=given.threads,
+            n_gpu_layers=given.gpu_layers,
+            n_batch=given.batch_size,
+            n_ubatch=given.ubatch_size,
+            type_k=given.cache_type_k,
+            type_v=given.cache_type_v,
+            use_mmap=given.mmap,
+            swa_full=given.swa_full,
+            rope_freq_base=given.rope_freq_base,
+            rope_freq_scale=1 / given.rope_scale if given.rope_scale else given.rope_freq_scale,
+            kv_overrides=dict(given.override_kv) | template_override(given),
+            chat_format=chat_format(given),
+            verbose=given.verbose,
+            progress=Progress("loading"),
+            **options,
+        )
 
 
-def note_software() -> None:
-    """Says so where the GPU that would be taken is a program on the CPU."""
-    gpus = [device for device in devices() if device.type == "gpu"]
-    if gpus and gpus[0].detail.get("kind") == "software" and not os.environ.get("PUNA_GPU_DEVICE"):
-        note(f"{gpus[0].name} is no GPU but a program that plays one: -ngl 0 is far faster")
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Says in a line what the package warns of, by the command line's names."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        note(str(warning.message).replace("n_gpu_layers = 0", "-ngl 0"))
 
 
 def chat_format(given: argparse.Namespace) -> str | None:
