@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 import textwrap
 import time
@@ -15,7 +14,7 @@ from puna import quant
 from puna._native import core
 from puna.cli import llamacpp
 from puna.cli.info import size
-from puna.cli.parser import UsageError, count, override
+from puna.cli.parser import count, override
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress
 from puna.errors import ArgumentError
@@ -115,22 +114,7 @@ def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
     if target is None:
         suffix = "" if given.keep_split else ".gguf"
         target = os.path.join(os.path.dirname(source), f"ggml-model-{type_}{suffix}")
-    read = parts_like(source) if given.keep_split else [source]
-    written = parts_like(f"{target}-00001-of-00001.gguf") if given.keep_split else [target]
-    for path in written:
-        if any(os.path.exists(path) and os.path.samefile(path, other) for other in read):
-            raise UsageError(f"{path}: the file to read and the file to write, expected two")
     return source, target, type_, n_threads
-
-
-def parts_like(path: str) -> list[str]:
-    """The files that are there whose names differ from that of a part by its numbers only."""
-    prefix = re.sub(r"-\d{5}-of-\d{5}\.gguf$", "", path)
-    parts = re.compile(re.escape(os.path.basename(prefix)) + r"-\d{5}-of-\d{5}\.gguf")
-    folder = os.path.dirname(prefix) or "."
-    there = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [os.path.join(folder, name) for name in there if parts.fullmatch(name)]
-    return found if prefix != path else [path]
 
 
 def parsed(given: argparse.Namespace, parse: Callable[[str], Any], text: str) -> Any:
