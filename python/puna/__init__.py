@@ -23,7 +23,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from puna import chat, compat, errors, gguf
+from puna import _command, chat, compat, errors, gguf  # noqa: F401 the first one comes first: see there
 from puna._native import core as _core
 from puna.caches import BaseLlamaCache, LlamaCache, LlamaDiskCache, LlamaRAMCache, LlamaState
 from puna.device import Device, devices
