@@ -247,7 +247,7 @@ sys.meta_path.insert(0, Interrupts())
 
 @pytest.mark.native
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.parametrize("module", ["puna.cli.bench", "puna.cli.run"])
+@pytest.mark.parametrize("module", ["puna.errors", "puna._native", "puna.cli", "puna.cli.run"])
 def test_ctrl_c_is_quiet_from_the_beginning(module, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
     path = os.pathsep.join([str(tmp_path), *sys.path])
