@@ -93,6 +93,18 @@ def test_a_closed_standard_input_is_none(bundled):
 
 
 @pytest.mark.native
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell")
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("run -n 3", 0), ("run -m nothing.gguf a", 1), ("run -n x", 2)]
+)
+def test_closed_streams_change_no_exit_code(arguments, code, bundled):
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        command = f'"{sys.executable}" -m puna {arguments} {closed}'
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+@pytest.mark.native
 @pytest.mark.skipif(sys.platform == "win32", reason="not told there")
 def test_it_is_said_what_is_waited_for(bundled, pipe, capsys, monkeypatch):
     monkeypatch.setattr(reading, "SILENCE_S", 0.1)

@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def obey(arguments: Sequence[str] | None) -> int:
     """The same; Ctrl-C is the caller's."""
     top = parser()
+    # Closed by the caller (>&-): what is written goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="replace")  # a letter that the terminal has not is no error
