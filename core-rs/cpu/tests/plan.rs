@@ -162,7 +162,10 @@ fn blocks_refuse_heads_that_are_none() {
 
 #[test]
 fn quantized_weights_are_near_the_reference() {
-    for dtype in [DType::Q4_0, DType::Q8_0, DType::Q4_K, DType::Q6_K] {
+    let often = [DType::Q4_0, DType::Q8_0, DType::Q4_K, DType::Q6_K];
+    let looked_up = [DType::IQ4_NL, DType::IQ4_XS, DType::MXFP4];
+    let small = [DType::Q3_K, DType::Q2_K];
+    for dtype in [&often[..], &looked_up, &small].concat() {
         check(Shape::of(dtype), KvDType::F16, QUANTIZED);
     }
 }
@@ -191,12 +194,14 @@ fn odd_sizes_of_everything() {
 
 #[test]
 fn tied_embeddings_and_post_norms() {
-    let shape = Shape {
-        tied: true,
-        post_norm: true,
-        ..Shape::of(DType::Q8_0)
-    };
-    check(shape, KvDType::F32, QUANTIZED);
+    for dtype in [DType::Q8_0, DType::MXFP4, DType::IQ4_XS, DType::Q2_K] {
+        let shape = Shape {
+            tied: true,
+            post_norm: true,
+            ..Shape::of(dtype)
+        };
+        check(shape, KvDType::F32, QUANTIZED);
+    }
 }
 
 /// Bytes in memory that can go away, as those of a mapped file that shrinks.
