@@ -79,9 +79,12 @@ pub enum Error {
         supported: Vec<DType>,
     },
 
-    #[error("value {index} of the row is {value}, expected at most {limit} in size for {}", dtype.name())]
+    #[error("value {index} of {} is {value}, expected at most {limit} in size for {}", row_name(row), dtype.name())]
     OutOfRange {
         dtype: DType,
+        /// Which row of the tensor; `None` where there is but one.
+        row: Option<u64>,
+        /// Which value of that row.
         index: usize,
         value: f32,
         limit: f32,
@@ -97,6 +100,10 @@ fn names(types: &[DType]) -> String {
     names.join(", ")
 }
 
+fn row_name(row: &Option<u64>) -> String {
+    row.map_or("the row".into(), |row| format!("row {row}"))
+}
+
 impl Error {
     /// Says which file this happened in.
     pub fn in_file(self, path: &Path) -> Self {
@@ -110,6 +117,26 @@ impl Error {
         Error::Tensor {
             name: name.into(),
             source: Box::new(self),
+        }
+    }
+
+    /// Tells the row of a value that was counted over several rows from `first_row` on.
+    pub(crate) fn in_rows(self, first_row: u64, row_len: usize) -> Self {
+        match self {
+            Error::OutOfRange {
+                dtype,
+                index,
+                value,
+                limit,
+                ..
+            } => Error::OutOfRange {
+                dtype,
+                row: Some(first_row + (index / row_len) as u64),
+                index: index % row_len,
+                value,
+                limit,
+            },
+            other => other,
         }
     }
 

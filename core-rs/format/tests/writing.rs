@@ -301,6 +301,36 @@ fn quantizing_twice_must_be_asked_for() {
 }
 
 #[test]
+fn a_value_without_a_scale_is_named_by_tensor_row_and_place() {
+    let (n_rows, row_len) = (1000, 256);
+    let mut spoiled = vec![1.0; n_rows * row_len];
+    spoiled[650 * row_len + 37] = f32::NAN;
+    spoiled[900 * row_len] = f32::INFINITY;
+    let mut writer = Writer::new();
+    writer.set("general.architecture", "llama");
+    let shape = [row_len as u64, n_rows as u64];
+    let bytes = f32_bytes(&spoiled);
+    writer
+        .add_tensor("blk.0.ffn_up.weight", DType::F32, &shape, bytes)
+        .unwrap();
+    let mut bytes = Vec::new();
+    writer.write_to(&mut bytes, &mut |_| {}).unwrap();
+    let gguf = common::open(bytes).unwrap();
+    let folder = Folder::new();
+    for n_threads in [1, 2, 3] {
+        let mut options = Options::new(FileType::Q4_K_S);
+        options.n_threads = n_threads;
+        let never = AtomicBool::new(false);
+        let path = folder.0.join("q.gguf");
+        let error = quantize_file(&gguf, &path, &options, &mut |_| {}, &never).unwrap_err();
+        let expected =
+            "tensor \"blk.0.ffn_up.weight\": value 37 of row 650 is NaN, expected at most";
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(folder.names().is_empty());
+    }
+}
+
+#[test]
 fn cancelling_leaves_no_file() {
     let (folder, src) = (Folder::new(), model());
     let cancel = AtomicBool::new(false);

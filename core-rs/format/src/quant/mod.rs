@@ -122,6 +122,7 @@ fn check_values(dtype: DType, limit: f32, values: &[f32]) -> Result<()> {
     let index = bad.unwrap_or_default();
     Err(Error::OutOfRange {
         dtype,
+        row: None,
         index,
         value: values.get(index).copied().unwrap_or_default(),
         limit,

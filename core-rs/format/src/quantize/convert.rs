@@ -83,7 +83,7 @@ impl Convert<'_> {
         let n_bytes = n_rows * from_bytes as u64;
         let input = self.src.read_range(offset, n_bytes)?;
         let mut output = vec![0; n_rows as usize * to_bytes];
-        self.spread(&input, &mut output, meanwhile)?;
+        self.spread(first_row, &input, &mut output, meanwhile)?;
         drop(input);
         self.src.source().intact()?;
         self.src.source().release(offset, n_bytes);
@@ -93,6 +93,7 @@ impl Convert<'_> {
     /// Divides whole rows among the threads.
     fn spread(
         &self,
+        first_row: u64,
         input: &[u8],
         output: &mut [u8],
         meanwhile: impl FnOnce() -> Result<()>,
@@ -104,13 +105,15 @@ impl Convert<'_> {
         let pieces = input
             .chunks(rows_each * from_bytes)
             .zip(output.chunks_mut(rows_each * to_bytes));
+        let firsts = (first_row..).step_by(rows_each);
+        let mut pieces = firsts.zip(pieces);
         if self.n_threads == 1 {
             meanwhile()?;
-            let mut pieces = pieces;
-            return pieces.try_for_each(|(input, output)| self.rows(row_len, input, output));
+            return pieces.try_for_each(|(first, (input, output))| self.rows(first, input, output));
         }
         std::thread::scope(|scope| {
-            let work = |(input, output)| scope.spawn(move || self.rows(row_len, input, output));
+            let work =
+                |(first, (input, output))| scope.spawn(move || self.rows(first, input, output));
             let workers: Vec<_> = pieces.map(work).collect();
             let written = meanwhile();
             for worker in workers {
@@ -123,7 +126,8 @@ impl Convert<'_> {
     }
 
     /// Some thousand elements at a time, so that the f32 between stay in the cache.
-    fn rows(&self, row_len: usize, input: &[u8], output: &mut [u8]) -> Result<()> {
+    fn rows(&self, first_row: u64, input: &[u8], output: &mut [u8]) -> Result<()> {
+        let row_len = self.tensor.row_len() as usize;
         let n_rows = (8192 / row_len).max(1);
         let (from_bytes, to_bytes) = (
             self.tensor.dtype.row_bytes(row_len)?,
@@ -133,10 +137,12 @@ impl Convert<'_> {
         let pieces = input
             .chunks(n_rows * from_bytes)
             .zip(output.chunks_mut(n_rows * to_bytes));
-        for (input, output) in pieces {
+        for (i, (input, output)) in pieces.enumerate() {
             let values = &mut values[..output.len() / to_bytes * row_len];
             quant::decode_row(self.tensor.dtype, input, values)?;
-            quant::encode_row(self.to, values, output)?;
+            let first_row = first_row + (i * n_rows) as u64;
+            quant::encode_row(self.to, values, output)
+                .map_err(|e| e.in_rows(first_row, row_len))?;
         }
         Ok(())
     }
