@@ -177,6 +177,8 @@ def test_quantized_tensors_are_taken_on_request_only(f16, tmp_path, capsys):
     [
         ("IN", 2, "expected IN [OUT] TYPE [THREADS]"),
         ("IN out.gguf", 2, "expected IN [OUT] TYPE [THREADS]"),
+        ("IN out.gguf Q4-K-M", 2, "TYPE: 'Q4-K-M', expected Q4_K_M"),
+        ("IN q4km", 2, "TYPE: 'q4km', expected Q4_K_M"),
         ("IN out.gguf Q9_K", 2, "TYPE: 'Q9_K', expected one of F32 F16"),
         ("IN out.gguf Q8_0 many", 2, "'many', expected a whole number, 1 to 1024"),
         ("IN out.gguf Q8_0 1 2", 2, "expected IN [OUT] TYPE [THREADS]"),

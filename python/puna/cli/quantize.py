@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 import time
@@ -105,11 +106,17 @@ def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
     """Source, target, type and threads of `IN [OUT] TYPE [THREADS]`."""
     source, *rest = given.arguments
     target = rest.pop(0) if rest and core.file_type(rest[0]) is None else None
+    if target is not None and not rest and not target.lower().endswith(".gguf"):
+        rest = [target]  # a type that there is not
     if not 1 <= len(rest) <= 2:
         wrong(given, f"{' '.join(given.arguments)!r}, expected IN [OUT] TYPE [THREADS]")
     type_ = core.file_type(rest[0])
     if type_ is None:
-        wrong(given, f"TYPE: {rest[0]!r}, expected one of {' '.join(core.file_types())} COPY")
+        known = [*core.file_types(), "COPY"]
+        meant = re.sub("[^A-Z0-9]", "", rest[0].upper())
+        near = [name for name in known if name.replace("_", "") == meant]
+        expected = near[0] if near else f"one of {' '.join(known)}"
+        wrong(given, f"TYPE: {rest[0]!r}, expected {expected}")
     n_threads = parsed(given, count(1, 1024), rest[1]) if len(rest) > 1 else 0
     if target is None:
         suffix = "" if given.keep_split else ".gguf"
