@@ -1,6 +1,8 @@
 """`puna.gguf`, `puna.quantize` and friends, beside the `gguf` package where it is installed."""
 
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -60,6 +62,41 @@ VALUES = {
     "a.bools": ([True, False], "array of bool"),
     "a.none": ([], "array of i32"),
 }
+
+
+SHRINKING = """
+import os, sys, time
+import puna
+path = sys.argv[1]
+tensors = puna.gguf.Reader(path).tensors
+tensor = list(tensors.values())[-1]
+later = tensor.data
+held = memoryview(tensor.data)
+os.truncate(path, 4096)
+time.sleep(0.01)  # a map looks at its file once a millisecond
+print(held[len(held) - 1])
+for use in (memoryview, list, lambda array: array[0], lambda array: array.tolist(), lambda _: tensor.dequantize()):
+    try:
+        use(later)
+    except puna.PunaError as error:
+        print(error)
+"""
+
+
+@pytest.mark.native
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a mapped file cannot be shortened")
+def test_a_file_that_shrinks_ends_only_what_needs_it(tiny, tmp_path):
+    """Bytes that are gone read as zeros; who asks for them afterwards gets an error. Without the handler of
+    lost pages this would end the process, so it has one of its own."""
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny)
+    command = [sys.executable, "-c", SHRINKING, path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    first, *errors = done.stdout.splitlines()
+    assert first == "0"
+    assert len(errors) == 5
+    assert all("tiny.gguf" in error and "became shorter" in error for error in errors), errors
 
 
 def test_values_come_back_with_their_types():

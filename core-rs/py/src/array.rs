@@ -13,6 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
+use crate::error::Result;
 use crate::gguf::File;
 
 /// A read-only array of f32 or of bytes, with a shape, last dimension fastest.
@@ -34,14 +35,29 @@ pub enum Data {
 }
 
 impl Data {
-    fn bytes(&self) -> &[u8] {
+    /// Error: the file that they are mapped from became shorter.
+    fn bytes(&self) -> Result<&[u8]> {
         match self {
-            Data::F32(x) => bytemuck::cast_slice(x),
-            Data::U8(x) => x,
+            Data::F32(x) => Ok(bytemuck::cast_slice(x)),
+            Data::U8(x) => Ok(x),
             Data::Mapped(file, offset, n) => {
-                let slice = file.get().source().slice(*offset, *n);
-                slice.unwrap_or_default()
+                let source = file.get().source();
+                if let Some(slice) = source.slice(*offset, *n) {
+                    return Ok(slice);
+                }
+                source.read_at((offset + n).saturating_sub(1), &mut [0])?;
+                source.intact()?;
+                let message = "the file of this array became shorter while in use";
+                Err(PyBufferError::new_err(message).into())
             }
+        }
+    }
+
+    fn n_bytes(&self) -> usize {
+        match self {
+            Data::F32(x) => 4 * x.len(),
+            Data::U8(x) => x.len(),
+            Data::Mapped(_, _, n) => *n as usize,
         }
     }
 
@@ -64,7 +80,7 @@ impl Data {
 impl Array {
     /// `shape` multiplies to the number of elements: that of the last dimension is derived.
     pub fn new(data: Data, outer: &[usize]) -> Array {
-        let n = data.bytes().len() / data.item_bytes() as usize;
+        let n = data.n_bytes() / data.item_bytes() as usize;
         let n_outer: usize = outer.iter().product();
         let last = n.checked_div(n_outer).unwrap_or(0);
         let shape: Vec<isize> = outer
@@ -105,7 +121,7 @@ impl Array {
 
     #[getter]
     fn nbytes(&self) -> usize {
-        self.data.bytes().len()
+        self.data.n_bytes()
     }
 
     /// numpy's name of the element type.
@@ -127,7 +143,7 @@ impl Array {
         interface.set_item("version", 3)?;
         interface.set_item("shape", self.shape(py)?)?;
         interface.set_item("typestr", typestr)?;
-        interface.set_item("data", (self.data.bytes().as_ptr() as usize, true))?;
+        interface.set_item("data", (self.data.bytes()?.as_ptr() as usize, true))?;
         Ok(interface)
     }
 
@@ -143,7 +159,7 @@ impl Array {
             return Err(PyIndexError::new_err(message));
         }
         let n_bytes = self.strides_bytes[0] as usize;
-        let row = &self.data.bytes()[i as usize * n_bytes..][..n_bytes];
+        let row = &self.data.bytes()?[i as usize * n_bytes..][..n_bytes];
         let flat = self.shape.len() == 1;
         match &self.data {
             Data::F32(x) if flat => Ok(x[i as usize].into_pyobject(py)?.into_any()),
@@ -163,7 +179,7 @@ impl Array {
     fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         match &self.data {
             Data::F32(x) => nested(py, &self.shape, x),
-            other => nested(py, &self.shape, other.bytes()),
+            other => nested(py, &self.shape, other.bytes()?),
         }
     }
 
@@ -196,7 +212,7 @@ impl Array {
                 "this array is C-contiguous, expected no Fortran order",
             ));
         }
-        let bytes = this.data.bytes();
+        let bytes = this.data.bytes()?;
         view.buf = bytes.as_ptr().cast_mut().cast();
         view.len = bytes.len() as isize;
         view.readonly = 1;
@@ -247,7 +263,7 @@ fn nested<'py, T: Copy + IntoPyObject<'py>>(
 /// given, the first so many.
 #[pyfunction]
 #[pyo3(signature = (arrays, n_rows=None))]
-pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> crate::error::Result<Array> {
+pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> Result<Array> {
     let mut values = vec![];
     let mut total = 0;
     for array in &arrays {
@@ -269,7 +285,7 @@ pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> crate::er
 
 /// Rows `start` to `stop` of an f32 array of two dimensions.
 #[pyfunction]
-pub fn slice_rows(array: &Array, start: usize, stop: usize) -> crate::error::Result<Array> {
+pub fn slice_rows(array: &Array, start: usize, stop: usize) -> Result<Array> {
     let width = array.shape.last().map_or(0, |&n| n as usize);
     let rows = array.as_f32s().filter(|_| array.shape.len() == 2);
     let found = rows.and_then(|x| x.get(start * width..stop * width));
