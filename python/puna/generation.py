@@ -34,7 +34,7 @@ class Generation(States):
     _file: core.GgufFile
     _chat: ChatFormat | None
     _seeds: Seeds
-    _last_n: int
+    last_n_tokens_size: int
     _steps: Steps | None
 
     def create_completion(
@@ -203,7 +203,7 @@ class Generation(States):
         return ChatFormat(self._tokenizer, template, self.chat_format)
 
     def _sampling(self, request: Request) -> core.SamplerParams:
-        return request.sampling(self._last_n, self._seeds.next(request.seed))
+        return request.sampling(self.last_n_tokens_size, self._seeds.next(request.seed))
 
     def _run(self, completion: Completion, request: Request) -> Response | Iterator[Response]:
         self._recall(completion.prompt)

@@ -17,7 +17,7 @@ from puna.embedding import Embeddings, pooling_of
 from puna.errors import ArgumentError, ModelError
 from puna.generation import Generation
 from puna.gguf import type_of
-from puna.options import RANDOM_SEED, Seeds, session_options
+from puna.options import CONTEXT, RANDOM_SEED, Seeds, session_options
 from puna.sources import Progress, Source
 from puna.steps import Steps
 from puna.tokenizer import LlamaTokenizer, Tokenizer
@@ -69,61 +69,48 @@ class Llama(Generation, Embeddings):
         **others: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in NOT_GIVEN} | others
-        given.pop("_host", None)
         host = others.pop("_host", None)  # the GPU that `aload` opened
-        names = inspect.signature(Llama.__init__).parameters
-        arguments.refuse("Llama", [*names][1:-1], others, arguments.LLAMA)
-        options = session_options(
-            n_gpu_layers=n_gpu_layers,
-            n_ctx=n_ctx,
-            n_batch=n_batch,
-            n_ubatch=n_ubatch,
-            n_seq_max=n_seq_max,
-            n_threads=n_threads,
-            n_threads_batch=n_threads_batch,
-            rope_freq_base=rope_freq_base,
-            rope_freq_scale=rope_freq_scale,
-            logits_all=logits_all,
-            embedding=embedding,
-            type_k=type_k,
-            type_v=type_v,
-            swa_full=swa_full,
-        )
+        arguments.refuse("Llama", NAMES, others, arguments.LLAMA)
+        options = session_options(**{name: given[name] for name in CONTEXT})
         if sources.IN_BROWSER and n_gpu_layers and host is None:
             expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
             raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
-        self._arguments = given
+        self._arguments = {name: value for name, value in given.items() if name != "_host"}
         started = time.perf_counter()
-        model_path = sources.bundled() if model_path is None else model_path
-        self.model_path = sources.name_of(model_path)
-        self.chat_format = chat_format
         self.chat_handler = handler(chat_handler)
-        self.spm_infill = flag("spm_infill", spm_infill)
-        self.verbose = flag("verbose", verbose)
-        self.n_batch, self.last_n_tokens_size = options["n_batch"], last_n_tokens_size
-        self.n_threads = n_threads
+        self.spm_infill, self.verbose = flag("spm_infill", spm_infill), flag("verbose", verbose)
+        self.n_batch, self.n_threads, self.n_threads_batch = options["n_batch"], n_threads, n_threads
         self._seeds = Seeds(seed)
-        self._last_n = arguments.integer("last_n_tokens_size", last_n_tokens_size, -1)
-        replaced = arguments.mapping("kv_overrides", kv_overrides)
-        overrides = [(key, value, type_of(key, value)) for key, value in replaced.items()]
-        model = core.Model(model_path, mmap=flag("use_mmap", use_mmap), overrides=overrides)
-        self._file = model.file
-        self._tokenizer = Tokenizer(model.tokenizer)
+        self.last_n_tokens_size = arguments.integer("last_n_tokens_size", last_n_tokens_size, -1)
+        model = self._open(sources.bundled() if model_path is None else model_path, use_mmap, kv_overrides)
         # A wrong name is an error now; a model without a template only when it is asked to chat.
+        self.chat_format = chat_format
         self._chat = None if chat_format is None else self._chat_format()
-        session = (
-            None if flag("vocab_only", vocab_only) else model.session(**options, progress=progress, host=host)
-        )
-        if session is not None:
+        self._pooling = self._pooling_of(pooling_type)
+        session = None
+        if not flag("vocab_only", vocab_only):
+            session = model.session(**options, progress=progress, host=host)
             warn_of_software(session)
         super().__init__(session, host)
-        named = self._file.value(f"{self._file.value('general.architecture')}.pooling_type")
-        self._pooling = pooling_of(pooling_type, named)
         self._embeds = options["embedding"]
         self._steps = None if session is None else Steps(session, host)
         self.load_s = time.perf_counter() - started
         self.timings = Timings()
         self._say(f"{self.model_path}: loaded in {self.load_s * 1000:.0f} ms, {self.device}")
+
+    def _open(self, source: Source, use_mmap: bool, kv_overrides: object) -> core.Model:
+        """The file without its weights."""
+        given = arguments.mapping("kv_overrides", kv_overrides)
+        overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
+        model = core.Model(source, mmap=flag("use_mmap", use_mmap), overrides=overrides)
+        self.model_path = sources.name_of(source)
+        self._file, self._tokenizer = model.file, Tokenizer(model.tokenizer)
+        return model
+
+    def _pooling_of(self, wanted: int | str) -> int:
+        return pooling_of(
+            wanted, self._file.value(f"{self._file.value('general.architecture')}.pooling_type")
+        )
 
     @classmethod
     async def aload(
@@ -237,6 +224,7 @@ class Llama(Generation, Embeddings):
 
 # Of the names within `Llama.__init__` those that are no arguments, or die with the process.
 NOT_GIVEN = ("self", "others", "progress", "__class__")
+NAMES = [*inspect.signature(Llama.__init__).parameters][1:-1]
 
 
 def _reopen(given: dict[str, Any]) -> Llama:

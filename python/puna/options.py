@@ -1,5 +1,6 @@
 """What a model is opened with, checked: the arguments of `Llama` as the core takes them."""
 
+import inspect
 import random
 from typing import Any
 
@@ -53,6 +54,10 @@ def session_options(
         "type_v": kv_type("type_v", type_v),
         "swa_full": swa_full is None or flag("swa_full", swa_full),
     }
+
+
+# Arguments of a `Llama` and of a `Session` that say how the model runs.
+CONTEXT = [*inspect.signature(session_options).parameters]
 
 
 def kv_type(name: str, value: int | str | None) -> str:

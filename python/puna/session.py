@@ -12,7 +12,7 @@ from puna.arguments import flag, integer, mapping, token_list, wrong_type
 from puna.device import warn_of_software
 from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
 from puna.gguf import Metadata, type_of
-from puna.options import session_options
+from puna.options import CONTEXT, session_options
 from puna.sources import Progress, Source
 from puna.tokenizer import Tokenizer
 
@@ -81,25 +81,11 @@ class Session:
         rope_freq_scale: float = 0.0,
         progress: Progress | None = None,
     ) -> None:
+        given = locals()
         if sources.IN_BROWSER and n_gpu_layers:
             expected = "0 in a browser tab; puna.Llama.aload opens WebGPU"
             raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
-        options = session_options(
-            n_gpu_layers=n_gpu_layers,
-            n_ctx=n_ctx,
-            n_batch=n_batch,
-            n_ubatch=n_ubatch,
-            n_seq_max=n_seq_max,
-            n_threads=n_threads,
-            n_threads_batch=n_threads_batch,
-            rope_freq_base=rope_freq_base,
-            rope_freq_scale=rope_freq_scale,
-            logits_all=logits_all,
-            embedding=embedding,
-            type_k=type_k,
-            type_v=type_v,
-            swa_full=swa_full,
-        )
+        options = session_options(**{name: given[name] for name in CONTEXT})
         self.model = model if isinstance(model, Model) else Model(model)
         self._has_hidden = flag("hidden", hidden)
         self._embeds = flag("embedding", embedding)
