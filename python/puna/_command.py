@@ -4,6 +4,7 @@ Python alone would print a traceback. A program that imports puna keeps its own 
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 # The script that pip makes is called `puna`. `python -m puna` is called `-m` while the package is imported,
@@ -23,7 +24,8 @@ def leave(*_: Any) -> NoReturn:
 def leave_on_interrupt() -> None:
     """From here on Ctrl-C ends the process."""
     if IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, leave)
+        with suppress(ValueError):  # not in the main thread, which alone may
+            signal.signal(signal.SIGINT, leave)
 
 
 def raise_on_interrupt() -> None:
