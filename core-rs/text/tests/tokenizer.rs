@@ -4,6 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use puna_text::{DecodeOptions, EncodeOptions, Tokenizer};
+use std::time::{Duration, Instant};
 
 const PLAIN: EncodeOptions = EncodeOptions {
     add_special: false,
@@ -171,6 +172,40 @@ fn long_words_merge_as_short_ones_do() {
         let tokens = tokenizer.encode(&"=".repeat(n), PLAIN);
         assert_eq!(decoded(&tokenizer, &tokens), "=".repeat(n).as_bytes());
         assert!(unit.len() <= tokens.len());
+    }
+}
+
+#[test]
+fn one_long_word_takes_no_square_of_its_length() {
+    // A few seconds in all; looking at every pair again after each merge takes that a thousand times.
+    const MOST: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    for name in ["gpt-2", "deepseek-coder", "llama-spm", "bert-bge"] {
+        let Some(tokenizer) = support::vocab(name) else {
+            return;
+        };
+        for unit in [
+            "a",
+            " ",
+            "\n",
+            "ab",
+            "!",
+            "7",
+            "中",
+            "e\u{301}",
+            "<|im_start|>",
+        ] {
+            let text = unit.repeat(300_000 / unit.len());
+            let options = EncodeOptions {
+                parse_special: true,
+                ..EncodeOptions::default()
+            };
+            assert!(
+                !tokenizer.encode(&text, options).is_empty(),
+                "{name} {unit:?}"
+            );
+            assert!(start.elapsed() < MOST, "{name} {unit:?}");
+        }
     }
 }
 
