@@ -7,7 +7,7 @@ use puna_graph::{Act, RopeLayout};
 use crate::activations::{self, Tile, TileMut};
 use crate::attend::{self, Attend, Carry, Half, Single};
 use crate::dot::{self, Quant, float, for_quants};
-use crate::isa::Isa;
+use crate::isa::{HAS_SCALAR, Isa};
 use crate::pack::Layout;
 use crate::rows;
 use crate::simd::Simd;
@@ -110,7 +110,8 @@ impl Kernels {
                 feature = "relaxed"
             ))]
             Isa::Relaxed => &relaxed::KERNELS,
-            _ => &scalar::KERNELS,
+            _ if HAS_SCALAR => &scalar::KERNELS,
+            _ => unreachable!("{} is available", isa.name()),
         }
     }
 }
