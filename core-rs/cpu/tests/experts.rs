@@ -1,5 +1,6 @@
 //! Mixtures of experts on every instruction set against the scalar interpreter.
 
+#[allow(dead_code, reason = "the other tests use the rest")]
 mod common;
 
 use common::{distance, logits, plan, upload};

@@ -36,6 +36,7 @@ pub(crate) mod q5_0;
 pub(crate) mod q5_1;
 pub(crate) mod q5_k;
 pub(crate) mod q6_k;
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 pub(crate) mod q6_k_bytes;
 pub(crate) mod q8_0;
 #[cfg(test)]
