@@ -1,10 +1,13 @@
 """Names that programs import from llama-cpp-python beside its `Llama`, so that one import changes.
 
 `from puna import CreateCompletionResponse` and `puna.GGML_TYPE_Q8_0` come from here, through
-`puna.__getattr__`. What belongs to something that Puna has not can be imported, since many programs import
-more than they use; using it is an error that says what is missing.
+`puna.__getattr__`, and so do those of modules: `from puna.llama_types import …`. What belongs to something
+that Puna has not can be imported, since many programs import more than they use; using it is an error that
+says what is missing.
 """
 
+import sys
+from types import ModuleType
 from typing import Any, NoReturn
 
 from puna._native import core
@@ -39,13 +42,17 @@ EmbeddingUsage
 GRAMMAR = "Puna has no grammars; a logits_processor can say which tokens may come"
 DRAFT = "Puna has no draft models and no prompt lookup; leave draft_model out"
 TOKENIZER = "Puna takes the tokenizer of the model's file; leave tokenizer out"
+TEMPLATE = "a chat template is kv_overrides={'tokenizer.chat_template': …} here, or puna.chat.render"
+PICTURES = "Puna reads text, no pictures; leave chat_handler out"
+SEES = "Llava15 Llava16 Moondream NanoLlava Obsidian Llama3VisionAlpha MiniCPMv26 Qwen25VL MTMD Gemma4"
 ABSENT = {
     "LlamaGrammar": GRAMMAR,
     "LlamaDraftModel": DRAFT,
     "LlamaPromptLookupDecoding": DRAFT,
     "BaseLlamaTokenizer": TOKENIZER,
     "LlamaHFTokenizer": TOKENIZER,
-}
+    "Jinja2ChatFormatter": TEMPLATE,
+} | {f"{name}ChatHandler": PICTURES for name in SEES.split()}
 
 # Numbers that arguments of `Llama` take; those of tensor types are `GGML_TYPE_` and the type's name.
 NUMBERS = {
@@ -56,6 +63,9 @@ NUMBERS = {
     "LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED": -1,
     "LLAMA_POOLING_TYPE_UNSPECIFIED": -1,
 } | {f"LLAMA_POOLING_TYPE_{name.upper()}": number for name, number in POOLINGS.items()}
+
+# Modules of llama-cpp-python whose names programs import; here all of them are `puna`'s.
+MODULES = "llama_cache llama_chat_format llama_grammar llama_speculative llama_tokenizer llama_types".split()
 
 # What the names of llama.cpp's own interface begin with.
 OF_C = ("llama_", "ggml_", "gguf_", "LLAMA_", "GGML_")
@@ -93,6 +103,8 @@ def named(name: str) -> Any:
         return ABSENT_CLASSES[name]
     if name in NUMBERS:
         return NUMBERS[name]
+    if name in MODULES:
+        return sys.modules[f"puna.{name}"]
     for dtype, number, *_ in core.dtypes():
         if name == f"GGML_TYPE_{dtype}":
             return number
@@ -102,4 +114,16 @@ def named(name: str) -> Any:
     raise AttributeError(f"module 'puna' has no attribute {name!r}")
 
 
+class OfLlamaCpp(ModuleType):
+    """A module that has what `puna` has."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(sys.modules["puna"], name)
+
+
 ABSENT_CLASSES = {name: Absent(name) for name in ABSENT}
+for _name in MODULES:
+    sys.modules[f"puna.{_name}"] = OfLlamaCpp(f"puna.{_name}")
+sys.modules["puna.llama_types"].__all__ = DICTIONARIES  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from puna import arguments, sources
 from puna._native import core
@@ -225,6 +225,15 @@ class Llama(Generation, Embeddings):
 # Of the names within `Llama.__init__` those that are no arguments, or die with the process.
 NOT_GIVEN = ("self", "others", "progress", "__class__")
 NAMES = [*inspect.signature(Llama.__init__).parameters][1:-1]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """What else llama-cpp-python's module of this name has: `from puna.llama import LlamaGrammar`."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(sys.modules["puna"], name)
 
 
 def _reopen(given: dict[str, Any]) -> Llama:

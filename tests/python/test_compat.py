@@ -1,5 +1,7 @@
 """Names that programs import from llama-cpp-python beside `Llama`."""
 
+from typing import Any
+
 import pytest
 
 import puna
@@ -68,3 +70,29 @@ def test_a_tokenizer_has_llama_cpp_pythons_methods(llm, tiny, tmp_path):
     assert tokenizer.decode(tokens) == "ab"
     (tmp_path / "tiny.gguf").write_bytes(tiny)
     assert puna.LlamaTokenizer.from_ggml_file(tmp_path / "tiny.gguf").encode("ab") == tokens
+
+
+def test_modules_of_llama_cpp_python_have_their_names():
+    import puna.llama_types
+    from puna.llama_cache import LlamaDiskCache
+    from puna.llama_chat_format import Jinja2ChatFormatter, Llava15ChatHandler
+    from puna.llama_types import CompletionChunk
+
+    from puna.llama import LlamaGrammar, LogitsProcessorList
+
+    assert (LogitsProcessorList, LlamaDiskCache) == (puna.LogitsProcessorList, puna.LlamaDiskCache)
+    assert puna.llama_types.CompletionChunk == CompletionChunk == dict[str, Any]
+    assert LlamaGrammar is puna.LlamaGrammar
+    for absent, says in (
+        (Llava15ChatHandler, "no pictures"),
+        (Jinja2ChatFormatter, "tokenizer.chat_template"),
+    ):
+        with pytest.raises(errors.UnsupportedError, match=f"{absent.__name__} is not supported: .*{says}"):
+            absent("x")
+    scope: dict[str, Any] = {}
+    exec("from puna.llama_types import *", scope)
+    assert scope["ChatCompletionTool"] == dict[str, Any]
+    with pytest.raises(ImportError, match="LlamaGramar"):
+        exec("from puna.llama_grammar import LlamaGramar")
+    with pytest.raises(AttributeError, match="no attribute 'Lama'"):
+        print(puna.llama.Lama)
