@@ -1,5 +1,6 @@
 //! From a file to a model, from a model to a session on the chosen executors.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -252,28 +253,11 @@ fn checked(options: &SessionOptions, h: &Hparams) -> Result<SessionOptions> {
     if options.n_ctx == 0 {
         options.n_ctx = h.context_length;
     }
-    if options.n_ctx > i32::MAX as usize / 2 {
-        let most = i32::MAX / 2;
-        return Err(Error::argument(
-            "n_ctx",
-            options.n_ctx,
-            format!("0 to {most}"),
-        ));
-    }
+    within("n_ctx", options.n_ctx, 0..=i32::MAX as usize / 2)?;
+    within("n_seq_max", options.n_seq_max, 1..=MAX_SEQUENCES)?;
+    within("n_threads", options.n_threads.unwrap_or(1), 1..=MAX_THREADS)?;
     if options.n_batch == 0 {
         return Err(Error::argument("n_batch", 0, "1 or more"));
-    }
-    if !(1..=MAX_SEQUENCES).contains(&options.n_seq_max) {
-        let n = options.n_seq_max;
-        return Err(Error::argument(
-            "n_seq_max",
-            n,
-            format!("1 to {MAX_SEQUENCES}"),
-        ));
-    }
-    if let Some(n) = options.n_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
-        let expected = format!("1 to {MAX_THREADS}");
-        return Err(Error::argument("n_threads", n, expected));
     }
     if options.n_gpu_layers < -1 {
         return Err(Error::argument(
@@ -292,6 +276,14 @@ fn checked(options: &SessionOptions, h: &Hparams) -> Result<SessionOptions> {
     }
     options.n_batch = options.n_batch.min(options.n_ctx);
     Ok(options)
+}
+
+fn within(name: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let expected = format!("{} to {}", range.start(), range.end());
+    Err(Error::argument(name, value, expected))
 }
 
 fn executor(

@@ -1,10 +1,10 @@
 //! Rows of numbers into blocks and back; whole files from one type to others.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use puna_format::quantize::{self, FileType, Options, Progress};
-use puna_format::{DType, quant};
+use puna_format::{DType, Gguf, quant};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -124,6 +124,17 @@ pub fn quantize_file(
         let steps = py.detach(|| quantize::plan(file.0.get(), &options))?;
         return Ok(steps.into_iter().map(row).collect());
     };
+    write(py, file.0.get(), &path, &options, progress)
+}
+
+/// Writes the file, with Ctrl-C listened for and `progress` told.
+fn write(
+    py: Python<'_>,
+    gguf: &Gguf,
+    path: &Path,
+    options: &Options,
+    progress: Option<Py<PyAny>>,
+) -> Result<Vec<StepRow>> {
     let cancel = AtomicBool::new(false);
     let mut raised = Ok(());
     let mut tell = |p: Progress| {
@@ -136,8 +147,7 @@ pub fn quantize_file(
         cancel.fetch_or(!matches!(told, Ok(true)), Ordering::Relaxed);
         raised = std::mem::replace(&mut raised, Ok(())).and(told.map(|_| ()));
     };
-    let gguf = file.0.get();
-    let work = || quantize::quantize_file(gguf, &path, &options, &mut tell, &cancel);
+    let work = || quantize::quantize_file(gguf, path, options, &mut tell, &cancel);
     let (steps, interrupted) = signals::run(py, true, &cancel, work);
     interrupted?;
     raised.map_err(|e: PyErr| e)?;
