@@ -10,11 +10,15 @@ use puna_format::quantize::{FileType, Options, plan, quantize_file};
 use puna_format::{DType, Gguf, PartLimit, SplitOptions, Writer, split_file};
 
 fn model(folder: &Folder) -> Gguf {
+    model_of(folder, &["output.weight", "blk.0.ffn_up.weight"])
+}
+
+fn model_of(folder: &Folder, names: &[&str]) -> Gguf {
     let path = folder.0.join("model.gguf");
     let mut writer = Writer::new();
     writer.set("general.architecture", "llama");
     writer.set("llama.block_count", 1u32);
-    for name in ["output.weight", "blk.0.ffn_up.weight"] {
+    for name in names {
         let bytes = vec![0; 4 * 64];
         writer
             .add_tensor(name, DType::F32, &[32, 2], bytes)
@@ -134,4 +138,29 @@ fn an_option_without_effect_is_refused_by_name() {
         "{embedding}"
     );
     assert!(plan(&src, &copy).is_ok());
+}
+
+#[test]
+fn the_type_of_the_output_is_that_of_embeddings_which_are_both() {
+    let types = |names: &[&str], options: &Options| {
+        let folder = Folder::new();
+        let src = model_of(&folder, names);
+        let steps = plan(&src, options).unwrap();
+        steps.into_iter().map(|s| s.to).collect::<Vec<_>>()
+    };
+    let output = Options {
+        output_tensor_type: Some(DType::Q4_0),
+        ..options()
+    };
+    let both = Options {
+        token_embedding_type: Some(DType::Q5_0),
+        ..output.clone()
+    };
+    let (embedding, head) = ("token_embd.weight", "output.weight");
+    assert_eq!(types(&[embedding], &output), [DType::Q4_0]);
+    assert_eq!(types(&[embedding], &both), [DType::Q5_0]);
+    assert_eq!(
+        types(&[embedding, head], &output),
+        [DType::Q8_0, DType::Q4_0]
+    );
 }

@@ -81,7 +81,7 @@ pub(super) struct Model {
     /// Heads of queries to a head of keys.
     gqa: usize,
     /// No output matrix of its own: the token embedding is used twice.
-    tied: bool,
+    pub(super) tied: bool,
     /// How many tensors count as attention values.
     n_attn_v: usize,
 }

@@ -173,6 +173,9 @@ fn target(tensor: &TensorInfo, options: &Options, model: &mixture::Model, rank: 
         _ => None,
     };
     let asked = asked.or_else(|| options.tensor_types.get(name).copied());
+    // A model without output.weight has its output in the embeddings.
+    let is_tied = model.tied && name == "token_embd.weight";
+    let asked = asked.or(options.output_tensor_type.filter(|_| is_tied));
     let dtype = match asked {
         Some(dtype) => dtype,
         None if options.pure || !default.is_quantized() => default,
