@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use wide::f32x8;
+use wide::{f32x8, i16x8, i32x8, u8x16};
 
 pub(crate) const LANES: usize = 8;
 
@@ -90,18 +90,23 @@ impl Lanes {
         Lanes::if_less(self, zero, zero - size, size)
     }
 
-    /// To the largest integer not above; |x| < 2^22.
-    #[inline(always)]
-    pub(crate) fn floor(self) -> Lanes {
-        let near = self.round();
-        near - Lanes::if_less(self, near, Lanes::of(1.0), Lanes::of(0.0))
-    }
-
     /// Numbers from 0 to 255 as bytes, or from -128 to 127 as the bytes of an i8; ties to even.
     #[inline(always)]
     pub(crate) fn to_bytes(self) -> [u8; LANES] {
-        let shifted = self + Lanes::of(SHIFT);
-        shifted.to_array().map(|x| x.to_bits() as u8)
+        low_bytes(self.0.fast_round_int())
+    }
+
+    /// Numbers from 0 to below 256 as bytes; what is behind the point is cut off.
+    #[inline(always)]
+    pub(crate) fn whole_bytes(self) -> [u8; LANES] {
+        low_bytes(self.0.fast_trunc_int())
+    }
+
+    /// Bytes of two numbers from 0 to below 16: `self` in the low four bits. Cut off as above.
+    #[inline(always)]
+    pub(crate) fn nibbles(self, high: Lanes) -> [u8; LANES] {
+        let high: i32x8 = high.0.fast_trunc_int();
+        low_bytes(self.0.fast_trunc_int() | high << 4)
     }
 
     /// `yes` where `a < b`, else `no`, also where a comparison with NaN says nothing.
@@ -128,6 +133,13 @@ impl Lanes {
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| join(v[i], v[i + 4]));
         join(join(a, c), join(b, d))
     }
+}
+
+#[inline(always)]
+fn low_bytes(x: i32x8) -> [u8; LANES] {
+    let words = i16x8::from_i32x8_saturate(x & i32x8::splat(255));
+    let bytes = u8x16::narrow_i16x8(words, words).to_array();
+    std::array::from_fn(|i| bytes[i])
 }
 
 macro_rules! operator {

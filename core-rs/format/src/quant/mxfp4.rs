@@ -56,16 +56,14 @@ fn encode(values: &[f32], out: &mut [u8]) {
         let d = half_scale(block[0]);
         for i in [0, 8] {
             let (low, high) = (codes(&x[i..], d), codes(&x[i + BLOCK / 2..], d));
-            for l in 0..LANES {
-                block[1 + i + l] = low[l] | high[l] << 4;
-            }
+            block[1 + i..][..LANES].copy_from_slice(&low.nibbles(high));
         }
     }
 }
 
 /// The nearest codes of eight values; of two, that of the smaller number.
 #[inline(always)]
-fn codes(x: &[f32], d: f32) -> [u8; LANES] {
+fn codes(x: &[f32], d: f32) -> Lanes {
     let (zero, one) = (Lanes::of(0.0), Lanes::of(1.0));
     let x = Lanes::load(x);
     let size = x.abs();
@@ -80,5 +78,5 @@ fn codes(x: &[f32], d: f32) -> [u8; LANES] {
         Lanes::if_less(zero, code, Lanes::of(8.0), zero),
         zero,
     );
-    (code + negative).to_bytes()
+    code + negative
 }

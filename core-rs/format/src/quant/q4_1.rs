@@ -41,13 +41,11 @@ fn encode(values: &[f32], out: &mut [u8]) {
         write_f16(min, &mut block[2..]);
         let code = |x: &[f32]| {
             let q = (Lanes::load(x) - Lanes::of(min)) * Lanes::of(inverse) + Lanes::of(0.5);
-            q.floor().within(0.0, 15.0).to_bytes()
+            q.within(0.0, 15.0)
         };
         for i in [0, 8] {
             let (low, high) = (code(&x[i..]), code(&x[i + BLOCK / 2..]));
-            for l in 0..LANES {
-                block[4 + i + l] = low[l] | high[l] << 4;
-            }
+            block[4 + i..][..LANES].copy_from_slice(&low.nibbles(high));
         }
     }
 }

@@ -44,7 +44,7 @@ fn encode(values: &[f32], out: &mut [u8]) {
         let mut codes = [0; BLOCK];
         for (x, codes) in x.chunks_exact(LANES).zip(codes.chunks_exact_mut(LANES)) {
             let q = (Lanes::load(x) - Lanes::of(min)) * Lanes::of(inverse) + Lanes::of(0.5);
-            codes.copy_from_slice(&q.floor().within(0.0, 31.0).to_bytes());
+            codes.copy_from_slice(&q.within(0.0, 31.0).whole_bytes());
         }
         q5_0::put_codes(&codes, &mut block[4..]);
     }
