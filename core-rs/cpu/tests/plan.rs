@@ -204,42 +204,77 @@ fn tied_embeddings_and_post_norms() {
     }
 }
 
-/// Bytes in memory that can go away, as those of a mapped file that shrinks.
-struct Shrinking(Bytes, Arc<AtomicBool>);
+/// Bytes in memory that can go away, as those of a mapped file that shrinks, or be lost while in use.
+struct Shrinking {
+    bytes: Bytes,
+    is_gone: Arc<AtomicBool>,
+    is_lost: Arc<AtomicBool>,
+}
 
 impl Source for Shrinking {
     fn len(&self) -> u64 {
-        self.0.len()
+        self.bytes.len()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> puna_format::Result<()> {
-        self.0.read_at(offset, buf)
+        self.bytes.read_at(offset, buf)
     }
 
     fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
-        if self.1.load(Ordering::Relaxed) {
+        if self.is_gone.load(Ordering::Relaxed) {
             return None;
         }
-        self.0.slice(offset, len)
+        self.bytes.slice(offset, len)
     }
+
+    fn intact(&self) -> puna_format::Result<()> {
+        if !self.is_lost.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(puna_format::Error::Truncated {
+            what: "a page".into(),
+            offset: 0,
+            wanted: 1,
+            len: 0,
+        })
+    }
+}
+
+/// An executor whose weights go away, or are lost, where one of the two says so.
+fn shrinking() -> (Cpu, usize, [Arc<AtomicBool>; 2]) {
+    let shape = Shape::of(DType::F32);
+    let graph = graph(shape);
+    let mut cpu = cpu(&graph, Isa::available()[0], 2, KvDType::F32);
+    let flags = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let [is_gone, is_lost] = flags.clone();
+    upload_as(&graph, &mut [&mut cpu], |bytes| {
+        Arc::new(Shrinking {
+            bytes: Bytes::new(bytes),
+            is_gone: Arc::clone(&is_gone),
+            is_lost: Arc::clone(&is_lost),
+        })
+    });
+    cpu.run(&batch(0, 3, shape.n_vocab)).unwrap();
+    (cpu, shape.n_vocab, flags)
 }
 
 #[test]
 fn a_matrix_that_went_away_is_an_error_with_its_name() {
-    let shape = Shape::of(DType::F32);
-    let graph = graph(shape);
-    let mut cpu = cpu(&graph, Isa::available()[0], 2, KvDType::F32);
-    let is_gone = Arc::new(AtomicBool::new(false));
-    upload_as(&graph, &mut [&mut cpu], |bytes| {
-        Arc::new(Shrinking(Bytes::new(bytes), Arc::clone(&is_gone)))
-    });
-    cpu.run(&batch(0, 3, shape.n_vocab)).unwrap();
+    let (mut cpu, n_vocab, [is_gone, _]) = shrinking();
     is_gone.store(true, Ordering::Relaxed);
-    match cpu.run(&batch(3, 1, shape.n_vocab)) {
+    match cpu.run(&batch(3, 1, n_vocab)) {
         Err(Error::Weight { name, message }) => {
             assert_eq!(name, "blk.0.attn_q.weight");
             assert!(message.contains("are gone from its file"), "{message}");
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_was_computed_with_lost_pages_is_not_handed_out() {
+    let (mut cpu, n_vocab, [_, is_lost]) = shrinking();
+    is_lost.store(true, Ordering::Relaxed);
+    let error = cpu.run(&batch(3, 1, n_vocab)).unwrap_err();
+    assert!(error.to_string().contains("a page"), "{error}");
 }
