@@ -116,8 +116,8 @@ pub(crate) trait Quant {
     /// Whether minima are of 16 elements: [`Quant::half_mins`] in place of [`Sub::min`].
     const HALF_MINS: bool = false;
     /// Whether the compiler is kept from multiplying a whole block with one vector of rows, then with
-    /// the next: memory would be asked for in bursts, twice as fast as it can answer (`SHORT_CHAINS`
-    /// only; where it asks for less anyway this costs more than it gains).
+    /// the next, or from reading all of it first: memory would be asked for in bursts, faster than it
+    /// can answer (see [`Simd::end_step`]; where it asks for less anyway this costs more than it gains).
     const IN_STEPS: bool = false;
     /// Largest unsigned weight.
     const MAX: i32;
@@ -257,8 +257,8 @@ fn one<S: Simd, Q: Quant>(
             sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
         }
         sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
-        if S::SHORT_CHAINS && Q::IN_STEPS {
-            sum = std::hint::black_box(sum);
+        if Q::IN_STEPS {
+            sum = s.end_step(sum);
         }
         if Q::HALF_MINS {
             let mins = Q::half_mins(s, group, b, i);

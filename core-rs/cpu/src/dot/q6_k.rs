@@ -32,6 +32,7 @@ impl Quant for Q6_K {
         Field::half(208),
     ];
     const N_SCALES: usize = 2;
+    const IN_STEPS: bool = true;
     const MAX: i32 = 63;
     type Block<S: Simd> = ();
 

@@ -2,6 +2,7 @@
 //! one instruction, `vpdpbusd`, whose activations come broadcast from memory.
 
 use std::arch::x86_64::*;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::Simd;
 
@@ -187,6 +188,12 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn prefetch(self, bytes: &[u8], at: usize) {
         // SAFETY: a hint that reads nothing; any address will do.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()) }
+    }
+    /// No instruction, only an order: left alone, LLVM reads a block's vectors all over it.
+    #[inline(always)]
+    fn end_step(self, sum: __m512) -> __m512 {
+        compiler_fence(Ordering::SeqCst);
+        sum
     }
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {
