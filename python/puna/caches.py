@@ -159,7 +159,8 @@ class LlamaDiskCache(Cache):
                 with suppress(FileNotFoundError):  # another process makes room
                     stat = path.stat()
                     found.append((stat.st_mtime_ns, path, stat.st_size))
-        return sorted(found)
+        # A tab's clock of files is coarse: those of one moment stay in the order of the folder.
+        return sorted(found, key=lambda file: file[0])
 
     def _keys(self) -> dict[tuple[int, ...], Path]:
         keys = {}
