@@ -130,7 +130,7 @@ impl Slot {
         let page_bytes = PAGE_BYTES.load(Ordering::Relaxed);
         let first = at / page_bytes * page_bytes;
         self.lost.store(true, Ordering::Release);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | libc::MAP_NORESERVE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
         let page = std::ptr::without_provenance_mut(first);
         // SAFETY: these pages are the map's own, which `Watch` keeps from being unmapped before it is
         // dropped, and which nobody writes to; what is read from them was lost already.
