@@ -115,10 +115,14 @@ pub(crate) trait Quant {
     const MINS: bool = false;
     /// Whether minima are of 16 elements: [`Quant::half_mins`] in place of [`Sub::min`].
     const HALF_MINS: bool = false;
-    /// Whether the compiler is kept from multiplying a whole block with one vector of rows, then with
-    /// the next, or from reading all of it first: memory would be asked for in bursts, faster than it
-    /// can answer (see [`Simd::end_step`]; where it asks for less anyway this costs more than it gains).
+    /// Whether sub-blocks are read in their order, see [`Simd::end_step`]. Left alone, compilers read all
+    /// of a block first, and ask for memory in bursts, faster than it can answer. Where a type asks for
+    /// less than memory gives anyway, this costs more than it gains.
     const IN_STEPS: bool = false;
+    /// Sub-blocks that are spelled out in a row when one token is multiplied; a loop goes over them. Fewer
+    /// than the block has do for WASM what `IN_STEPS` does elsewhere: there LLVM multiplies the whole
+    /// block with its first vector of rows, then with the second, whatever stands in between.
+    const STEP: usize = Self::BLOCK / SUB;
     /// Largest unsigned weight.
     const MAX: i32;
     /// What is decoded once a block.
@@ -234,7 +238,7 @@ fn prefetch<S: Simd, Q: Quant>(s: S, w: &[u8], at: usize, i: usize) {
 }
 
 /// Adds the products of block `b` with one token. Scales and minima meet those of the block once,
-/// behind all sub-blocks, whose parts are spelled out.
+/// behind all sub-blocks.
 #[inline(always)]
 fn one<S: Simd, Q: Quant>(
     s: S,
@@ -249,24 +253,27 @@ fn one<S: Simd, Q: Quant>(
     let whole = Q::BLOCK == SUB;
     let mut sum = if whole { acc } else { s.splat(0.0) };
     let mut min = s.splat(0.0);
-    for_subs!(i < Q::BLOCK / SUB, {
-        ahead(i);
-        let mut sub = Q::sub(s, group, b, i, &block);
-        if whole {
-            let (d, _) = Q::d(s, group, b);
-            sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
-        }
-        sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
-        if Q::IN_STEPS {
-            sum = s.end_step(sum);
-        }
-        if Q::HALF_MINS {
-            let mins = Q::half_mins(s, group, b, i);
-            min = s.fnma(negative::<S, 1>(s, mins, x, i, 0), s.splat(x.d[i]), min);
-        } else if Q::MINS {
-            min = s.fma(sub.min, s.splat(x.sums[i]), min);
-        }
-    });
+    for first in (0..Q::BLOCK / SUB).step_by(Q::STEP) {
+        for_subs!(k < Q::STEP, {
+            let i = first + k;
+            ahead(i);
+            let mut sub = Q::sub(s, group, b, i, &block);
+            if whole {
+                let (d, _) = Q::d(s, group, b);
+                sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
+            }
+            sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
+            if Q::IN_STEPS {
+                s.end_step();
+            }
+            if Q::HALF_MINS {
+                let mins = Q::half_mins(s, group, b, i);
+                min = s.fnma(negative::<S, 1>(s, mins, x, i, 0), s.splat(x.d[i]), min);
+            } else if Q::MINS {
+                min = s.fma(sub.min, s.splat(x.sums[i]), min);
+            }
+        });
+    }
     let (d, d_min) = Q::d(s, group, b);
     let acc = if whole { sum } else { s.fma(sum, d, acc) };
     match Q::MINS {

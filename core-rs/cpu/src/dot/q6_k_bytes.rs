@@ -41,7 +41,7 @@ impl Quant for Q6_K {
         Field::half(D_AT),
     ];
     const N_SCALES: usize = 2;
-    const IN_STEPS: bool = true;
+    const STEP: usize = 2;
 
     const MAX: i32 = 63;
     type Block<S: Simd> = ();

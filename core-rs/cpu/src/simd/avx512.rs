@@ -191,9 +191,8 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
     /// No instruction, only an order: left alone, LLVM reads a block's vectors all over it.
     #[inline(always)]
-    fn end_step(self, sum: __m512) -> __m512 {
+    fn end_step(self) {
         compiler_fence(Ordering::SeqCst);
-        sum
     }
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {

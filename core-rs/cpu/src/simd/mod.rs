@@ -83,12 +83,10 @@ pub(crate) trait Simd: Copy + 'static {
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of all lanes.
     fn sum(self, a: Self::F) -> f32;
-    /// Behind the products of a sub-block that are taken in steps: what stands behind this is not read
-    /// before it. Nothing where that makes products slower (AVX2 has too few registers for it).
+    /// Ends a sub-block of a type that is multiplied in steps: what stands behind this is not read before
+    /// it. Nothing where that makes products slower (AVX2 has too few registers for it).
     #[inline(always)]
-    fn end_step(self, sum: Self::F) -> Self::F {
-        sum
-    }
+    fn end_step(self) {}
     /// A hint that the cache line `at` bytes from the start of `bytes` is read soon; it may lie
     /// behind the end.
     #[inline(always)]

@@ -282,10 +282,6 @@ impl<const RELAXED: bool> Simd for Wasm<RELAXED> {
         zip(zip(a, b, |a, b| f32x4_mul(a, b)), c, |p, c| f32x4_sub(c, p))
     }
     #[inline(always)]
-    fn end_step(self, sum: Self::F) -> Self::F {
-        std::hint::black_box(sum)
-    }
-    #[inline(always)]
     fn sum(self, a: Self::F) -> f32 {
         let mut sum = 0.0;
         for a in a {
