@@ -31,12 +31,16 @@ pub(crate) mod q2_k;
 pub(crate) mod q3_k;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
+#[allow(dead_code)] // see `in_bytes`
 pub(crate) mod q4_k;
+#[allow(dead_code)] // see `in_bytes`
+pub(crate) mod q4_k_bytes;
 pub(crate) mod q5_0;
 pub(crate) mod q5_1;
 pub(crate) mod q5_k;
+#[allow(dead_code)] // see `in_bytes`
 pub(crate) mod q6_k;
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
+#[allow(dead_code)] // see `in_bytes`
 pub(crate) mod q6_k_bytes;
 pub(crate) mod q8_0;
 #[cfg(test)]
@@ -45,19 +49,32 @@ mod unpack;
 
 pub(crate) use unpack::{byte, look_up, nibbles, six_bits, table_plus, with_bit};
 
+/// Types packed as the file has them.
+#[allow(unused_imports)]
+pub(crate) mod in_bits {
+    pub(crate) use super::{q4_k::Q4_K, q6_k::Q6_K};
+}
+
+/// The same types with parts of a few bits spread to bytes: more to read, less to compute. Which of the
+/// two forms is in use depends on the target.
+#[allow(unused_imports)]
+pub(crate) mod in_bytes {
+    pub(crate) use super::{q4_k_bytes::Q4_K, q6_k_bytes::Q6_K};
+}
+
 /// Runs a macro over the types with integer kernels: the registry. A new type is its file, its
-/// `mod` line above, and its name here. `$q6_k` is the form of Q6_K that is quickest.
+/// `mod` line above, and its name here. `$forms` says in which of two forms some are multiplied.
 macro_rules! for_quants {
-    ($run:ident, $q6_k:ident) => {
+    ($run:ident, $forms:ident) => {
         $run!(
             q4_0::Q4_0,
             q4_1::Q4_1,
             q5_0::Q5_0,
             q5_1::Q5_1,
             q8_0::Q8_0,
-            q4_k::Q4_K,
+            $forms::Q4_K,
             q5_k::Q5_K,
-            $q6_k::Q6_K,
+            $forms::Q6_K,
             iq4_nl::IQ4_NL,
             iq4_xs::IQ4_XS,
             mxfp4::MXFP4,

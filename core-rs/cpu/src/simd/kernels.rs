@@ -141,9 +141,9 @@ macro_rules! quants {
     ($($file:ident :: $name:ident),*) => { &[$(quant::<dot::$file::$name>()),*] };
 }
 
-/// A module with the table of one instruction set; `$q6_k` is the form in which it multiplies Q6_K.
+/// A module with the table of one instruction set; `$forms` is how some types are packed for it.
 macro_rules! instruction_set {
-    ($name:ident, $simd:ty, $token:expr, $widest:literal, $q6_k:ident, #[$feature:meta]) => {
+    ($name:ident, $simd:ty, $token:expr, $widest:literal, $forms:ident, #[$feature:meta]) => {
         mod $name {
             use super::*;
             use crate::attend::Element;
@@ -196,7 +196,7 @@ macro_rules! instruction_set {
             pub(super) static KERNELS: Kernels = Kernels {
                 rows: S::ROWS,
                 widest: $widest,
-                quants: for_quants!(quants, $q6_k),
+                quants: for_quants!(quants, $forms),
                 floats: &[
                     float::<float::F32>(),
                     float::<float::F16>(),
@@ -219,30 +219,30 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8, q6_k, #[cfg(all())]);
+instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8, in_bits, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4, q6_k,
+    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4, in_bits,
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12, q6_k,
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12, in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12, q6_k,
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12, in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "aarch64")]
 instruction_set!(
-    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8, q6_k,
+    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8, in_bits,
     #[target_feature(enable = "neon,dotprod")]
 );
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 instruction_set!(
-    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4, q6_k_bytes,
+    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4, in_bytes,
     #[cfg(all())]
 );
 #[cfg(all(
@@ -251,6 +251,6 @@ instruction_set!(
     feature = "relaxed"
 ))]
 instruction_set!(
-    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4, q6_k_bytes,
+    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4, in_bytes,
     #[target_feature(enable = "relaxed-simd")]
 );

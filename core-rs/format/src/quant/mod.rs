@@ -43,6 +43,7 @@ mod uneven;
 
 /// What the codes of MXFP4 stand for, doubled, and those of IQ4_NL and IQ4_XS.
 pub use mxfp4::VALUES as MXFP4_VALUES;
+pub use q4_k::{pack_scales, unpack_scale};
 pub use uneven::VALUES as IQ4_VALUES;
 
 /// Whole rows of f32 into blocks of exactly the right length.

@@ -27,12 +27,12 @@ pub(crate) const CODEC: Codec = Codec {
 pub(crate) const BLOCK: usize = 256;
 const BYTES: usize = 144;
 pub(crate) const SUB: usize = 32;
-pub(crate) const N_SUB: usize = BLOCK / SUB;
+pub const N_SUB: usize = BLOCK / SUB;
 const Q_MAX: f32 = 15.0;
 pub(crate) const SCALE_BYTES: usize = 12;
 
 /// Scale and minimum of sub-block `j` from the 12 packed bytes.
-pub(crate) fn unpack_scale(packed: &[u8], j: usize) -> (u8, u8) {
+pub fn unpack_scale(packed: &[u8], j: usize) -> (u8, u8) {
     if j < 4 {
         return (packed[j] & 63, packed[j + 4] & 63);
     }
@@ -44,7 +44,7 @@ pub(crate) fn unpack_scale(packed: &[u8], j: usize) -> (u8, u8) {
 }
 
 /// The reverse: 8 scales and 8 minima, each below 64, into 12 bytes.
-pub(crate) fn pack_scales(scales: &[u8; N_SUB], minima: &[u8; N_SUB], packed: &mut [u8]) {
+pub fn pack_scales(scales: &[u8; N_SUB], minima: &[u8; N_SUB], packed: &mut [u8]) {
     for j in 0..4 {
         packed[j] = scales[j] | (scales[j + 4] >> 4) << 6;
         packed[j + 4] = minima[j] | (minima[j + 4] >> 4) << 6;
