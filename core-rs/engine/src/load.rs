@@ -307,24 +307,21 @@ fn executor(
             "0, since this build has no GPU",
         )
     })?;
-    let mut gpu = |graph: &Graph| {
+    if on_gpu == n_layer {
         let plan = plan(graph);
         check_windows(&plan, options)?;
-        gpu(plan, options)
-    };
-    if on_gpu == n_layer {
-        return gpu(graph);
+        return gpu(plan, options);
     }
     let (first, second) = graph.split(n_layer - on_gpu);
-    // The GPU goes first: what it refuses is said before the CPU makes room.
-    let on_gpu = gpu(&second)?;
-    let on_cpu = cpu(plan(&first), options)?;
-    Ok(Box::new(Split::new(
+    let of_gpu = plan(&second);
+    check_windows(&of_gpu, options)?;
+    let split = Split::new(
         graph,
         [&first, &second],
-        on_cpu,
-        on_gpu,
-    )))
+        cpu(plan(&first), options)?,
+        gpu(of_gpu, options)?,
+    );
+    Ok(Box::new(split))
 }
 
 /// A GPU keeps the whole context of every layer.
