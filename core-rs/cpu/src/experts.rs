@@ -162,11 +162,8 @@ fn multiply(
         true => (n_blocks / (32 * ctx.n_workers)).clamp(1, 8),
         false => 1,
     };
-    loop {
-        let first = ctx.take() * at_once;
-        if first >= n_blocks {
-            return Ok(());
-        }
+    while let Some(piece) = ctx.take_next_to(n_blocks.div_ceil(at_once)) {
+        let first = piece * at_once;
         for i in first..(first + at_once).min(n_blocks) {
             let g = ends.partition_point(|&end| end <= i);
             let (id, rows) = rows_of(l, groups[g].expert);
@@ -183,6 +180,7 @@ fn multiply(
             )?;
         }
     }
+    Ok(())
 }
 
 /// The columns of one block that are the expert's, for all its rows.

@@ -135,11 +135,8 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
         up: ZEROS,
         part: ZEROS,
     };
-    loop {
-        let first = ctx.take() * at_once;
-        if first >= n_blocks {
-            return Ok(());
-        }
+    while let Some(piece) = ctx.take_next_to(n_blocks.div_ceil(at_once)) {
+        let first = piece * at_once;
         for block in first..(first + at_once).min(n_blocks) {
             let (mut part, mut block, mut col) = (0, block, 0);
             while block >= widths[part].div_ceil(COLUMNS) {
@@ -157,6 +154,7 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
             )?;
         }
     }
+    Ok(())
 }
 
 /// `COLUMNS` columns of part `part` from column `c` on, for all tokens.

@@ -90,7 +90,7 @@ pub(crate) struct Run {
     /// The batch as layers see it that keep only a window of the cache.
     views: HashMap<Mask, Batch>,
     barrier: Barrier,
-    /// One for each op: the next piece of work to be taken.
+    /// For each op and worker: how many pieces of the worker's part have been taken.
     counters: Vec<AtomicUsize>,
     error: Mutex<Option<Error>>,
     cancel: Arc<AtomicBool>,
@@ -135,7 +135,9 @@ impl Run {
             spans,
             views,
             barrier: Barrier::new(n_workers),
-            counters: graph.ops.iter().map(|_| AtomicUsize::new(0)).collect(),
+            counters: (0..graph.ops.len() * n_workers)
+                .map(|_| AtomicUsize::new(0))
+                .collect(),
             error: Mutex::new(None),
             cancel,
             batch,
@@ -231,7 +233,22 @@ impl<'a> Ctx<'a> {
 
     /// The next piece of this op's work that no worker has taken; pieces are counted from 0.
     pub(crate) fn take(&self) -> usize {
-        self.run.counters[self.op].fetch_add(1, Ordering::Relaxed)
+        self.run.counters[self.op * self.n_workers].fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same for work that reads memory from front to back: every worker has a part of its own of the
+    /// `n` pieces, and goes on with those of others. Two that read by turns from one stream get two thirds
+    /// of what two streams give.
+    pub(crate) fn take_next_to(&self, n: usize) -> Option<usize> {
+        let n_workers = self.n_workers;
+        let counters = &self.run.counters[self.op * n_workers..][..n_workers];
+        (self.worker..n_workers)
+            .chain(0..self.worker)
+            .find_map(|of| {
+                let (first, end) = (of * n / n_workers, (of + 1) * n / n_workers);
+                let i = first + counters[of].fetch_add(1, Ordering::Relaxed);
+                (i < end).then_some(i)
+            })
     }
 
     pub(crate) fn batch(&self) -> &'a Batch {

@@ -262,7 +262,8 @@ fn a_matrix_that_went_away_is_an_error_with_its_name() {
     is_gone.store(true, Ordering::Relaxed);
     match cpu.run(&batch(3, 1, n_vocab)) {
         Err(Error::Weight { name, message }) => {
-            assert_eq!(name, "blk.0.attn_q.weight");
+            // Of q, k or v, which two workers multiply at once.
+            assert!(name.starts_with("blk.0.attn_"), "{name}");
             assert!(message.contains("are gone from its file"), "{message}");
         }
         other => panic!("{other:?}"),

@@ -21,6 +21,7 @@ impl Quant for Q4_0 {
     const BLOCK: usize = 32;
     const BLOCK_BYTES: usize = 18;
     const FIELDS: &'static [Field] = &[Field::half(0), Field::words(2, 4)];
+    const IN_STEPS: bool = true;
     const MAX: i32 = 15;
     type Block<S: Simd> = ();
 

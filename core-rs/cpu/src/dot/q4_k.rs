@@ -61,6 +61,7 @@ impl Quant for Q4_K {
         Field::half(2),
     ];
     const MINS: bool = true;
+    const IN_STEPS: bool = true;
     const MAX: i32 = 15;
     type Block<S: Simd> = Head<S>;
 

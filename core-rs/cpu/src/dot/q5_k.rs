@@ -29,8 +29,7 @@ impl Quant for Q5_K {
         Field::half(2),
     ];
     const MINS: bool = true;
-    // WASM asks for less than memory gives, and 24 GMAC/s would be 16.
-    const IN_STEPS: bool = cfg!(not(target_family = "wasm"));
+    const IN_STEPS: bool = true;
     const MAX: i32 = 31;
     type Block<S: Simd> = Head<S>;
 

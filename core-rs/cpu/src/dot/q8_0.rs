@@ -18,6 +18,7 @@ impl Quant for Q8_0 {
     const BLOCK: usize = 32;
     const BLOCK_BYTES: usize = 34;
     const FIELDS: &'static [Field] = &[Field::half(0), Field::words(2, 8).signed()];
+    const IN_STEPS: bool = true;
     const MAX: i32 = 255;
     type Block<S: Simd> = ();
 
