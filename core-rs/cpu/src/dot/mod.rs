@@ -14,8 +14,8 @@
 //! 3. Weights are unsigned in the product. What they are too large by (`8` for Q4_0) is put right
 //!    by starting the integer sum at `-8 * sum(q_x)`, which is known beforehand.
 //! 4. `T` tokens share what was unpacked from one block; their sums stay in registers.
-//! 5. One token is bound by memory: weights are fetched ahead ([`AHEAD_BYTES`]), and what a whole
-//!    block is scaled by ([`Quant::d`]) is multiplied once, behind its sub-blocks.
+//! 5. Few tokens are bound by memory: weights are fetched ahead ([`AHEAD_BYTES`]). For one token, what
+//!    a whole block is scaled by ([`Quant::d`]) is multiplied once, behind its sub-blocks.
 
 use puna_format::DType;
 
@@ -227,13 +227,12 @@ fn chunk<S: Simd, Q: Quant, const T: usize>(
     let n_subs = Q::BLOCK / SUB;
     for b in 0..n {
         let x = x.cut(b * n_subs, n_subs, T);
+        let at = at + b * Q::BLOCK_BYTES * S::ROWS;
+        let ahead = |i| prefetch::<S, Q>(s, group, at, i);
         if T == 1 {
-            let at = at + b * Q::BLOCK_BYTES * S::ROWS;
-            acc[0] = one::<S, Q>(s, &planes, b, &x, acc[0], |i| {
-                prefetch::<S, Q>(s, group, at, i)
-            });
+            acc[0] = one::<S, Q>(s, &planes, b, &x, acc[0], ahead);
         } else {
-            several::<S, Q, T>(s, &planes, b, &x, acc);
+            several::<S, Q, T>(s, &planes, b, &x, acc, ahead);
         }
     }
 }
@@ -243,7 +242,7 @@ fn chunk<S: Simd, Q: Quant, const T: usize>(
 const AHEAD_BYTES: usize = 8 << 10;
 
 /// Asks for what is read [`AHEAD_BYTES`] after sub-block `i` of the block `at` bytes from the
-/// start of group `w`; it may lie in the group behind it. Products of one token are bound by memory,
+/// start of group `w`; it may lie in the group behind it. Products of few tokens are bound by memory,
 /// and the CPU's own prefetcher stops at the end of a page.
 #[inline(always)]
 fn prefetch<S: Simd, Q: Quant>(s: S, w: &[u8], at: usize, i: usize) {
@@ -299,7 +298,7 @@ fn one<S: Simd, Q: Quant>(
     }
 }
 
-/// Adds the products of block `b` with `T` tokens, which share its scales.
+/// Adds the products of block `b` with `T` tokens, which share its scales; `ahead` as in [`one`].
 #[inline(always)]
 fn several<S: Simd, Q: Quant, const T: usize>(
     s: S,
@@ -307,11 +306,13 @@ fn several<S: Simd, Q: Quant, const T: usize>(
     b: usize,
     x: &Tile<'_>,
     acc: &mut [S::F; T],
+    ahead: impl Fn(usize),
 ) {
     const { assert!(T <= 12, "for_tokens goes to 12") };
     let block = Q::block(s, group, b);
     let (d, d_min) = Q::d(s, group, b);
     for i in 0..Q::BLOCK / SUB {
+        ahead(i);
         let mut sub = Q::sub(s, group, b, i, &block);
         sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
         sub.min = s.mul(sub.min, d_min);
