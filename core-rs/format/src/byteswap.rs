@@ -7,6 +7,7 @@
 //! four bytes wide. `IQ2_XXS` has no such layout: the same bytes are taken as a word when written and
 //! one by one when read, so no big-endian machine makes sense of its own files.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::DType;
@@ -196,6 +197,10 @@ impl Source for Swapped {
 
     fn name(&self) -> Option<&str> {
         self.inner.name()
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.inner.paths()
     }
 
     fn beside(&self, name: &str) -> Result<Arc<dyn Source>> {

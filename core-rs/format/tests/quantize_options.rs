@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use common::{Folder, words};
+use common::{Folder, golden, words};
 use puna_format::quantize::{FileType, Options, plan, quantize_file};
 use puna_format::{DType, Gguf, PartLimit, SplitOptions, Writer, split_file};
 
@@ -47,6 +47,20 @@ fn the_file_that_is_read_is_not_replaced() {
     std::fs::create_dir(folder.0.join("a")).unwrap();
     for path in ["model.gguf", "a/../model.gguf"] {
         let error = refusal(&src, &folder.0.join(path), &options());
+        assert!(error.contains("expected another file"), "{error}");
+    }
+}
+
+/// Such a file is read through a source that turns its numbers round.
+#[test]
+fn nor_is_a_big_endian_one() {
+    let folder = Folder::new();
+    let path = folder.0.join("big.gguf");
+    std::fs::copy(golden("big.gguf"), &path).unwrap();
+    let src = Gguf::open(&path).unwrap();
+    for copy in [false, true] {
+        let options = Options { copy, ..options() };
+        let error = refusal(&src, &path, &options);
         assert!(error.contains("expected another file"), "{error}");
     }
 }
