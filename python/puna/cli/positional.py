@@ -7,7 +7,10 @@ import re
 from puna.cli.parser import UsageError, file
 from puna.cli.pull import spec
 
-HUB = re.compile(r"(?P<host>(https?://)?(hf\.co|huggingface\.co)/)?[\w.-]+/[\w.-]+(?P<quant>:[\w.-]+)?/?")
+# An address without a user matches too: it is refused with what was expected.
+HUB = re.compile(
+    r"((?P<host>(https?://)?(hf\.co|huggingface\.co)/)([\w.-]+/)?|[\w.-]+/)[\w.-]+(?P<quant>:[\w.-]+)?/?"
+)
 # Names of Ollama's library: gemma3:4b, llama3.2, qwen2.5-coder:latest.
 FAMILIES = "llama|gemma|qwen|mistral|mixtral|phi|deepseek|smollm|tinyllama|gpt-oss"
 OLLAMA = re.compile(rf"[a-z][\w.-]*:(latest|e?[\d.]+[bm](-\S*)?)|({FAMILIES})[\d.]*(-[\w.]+)*")
@@ -26,7 +29,7 @@ def take_model(given: argparse.Namespace) -> None:
     if first.lower().endswith(".gguf") and not (found and found["host"]):
         given.model = given.words.pop(0)
     elif found and (found["host"] or found["quant"] or "gguf" in first.lower()):
-        given.hf_repo = spec(given.words.pop(0))
+        given.hf_repo = repository(given.words.pop(0))
     elif found:
         raise UsageError(f"{first!r}, expected a text: a model comes by -hf {first}, a text like this by -p")
     elif OLLAMA.fullmatch(first):
@@ -44,6 +47,14 @@ def take_file(given: argparse.Namespace) -> None:
         raise UsageError(f"models {given.file} and {other}, expected one")
     found = HUB.fullmatch(given.file or "")
     if found and (found["host"] or found["quant"]) and not os.path.exists(given.file):
-        given.hf_repo = spec(given.file)
+        given.hf_repo = repository(given.file)
     else:
         given.model = given.model or given.file
+
+
+def repository(word: str) -> str:
+    """`spec` of a word that argparse has passed already."""
+    try:
+        return spec(word)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(str(error)) from error
