@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -108,11 +107,17 @@ def test_closed_streams_change_no_exit_code(arguments, code, bundled):
 @pytest.mark.skipif(sys.platform == "win32", reason="not told there")
 def test_it_is_said_what_is_waited_for(bundled, pipe, capsys, monkeypatch):
     monkeypatch.setattr(reading, "SILENCE_S", 0.1)
-    threading.Timer(0.5, lambda: pipe.write("Hello") and pipe.close()).start()
+    notes = []
+
+    def answered(line):
+        notes.append(line)
+        pipe.write("Hello")
+        pipe.close()
+
+    monkeypatch.setattr(reading, "note", answered)
     assert main(RUN) == 0
-    out, err = capsys.readouterr()
-    assert out == HELLO
-    assert "waiting for standard input" in err
+    assert capsys.readouterr().out == HELLO
+    assert notes == ["waiting for standard input: -p TEXT is a text, < /dev/null is none"]
 
 
 def test_tokenize_and_embed_read_what_comes_in(puna_, stories):
