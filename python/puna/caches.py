@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from puna.arguments import integer
 from puna.errors import FileError, refused
@@ -65,30 +66,45 @@ class Cache(BaseLlamaCache):
 
 
 class LlamaRAMCache(Cache):
-    """States in memory; those longest unused go when they take more than `capacity_bytes`."""
+    """States in memory; those longest unused go when they take more than `capacity_bytes`.
+
+    Threads may share it: asynchronous completions use it in threads.
+    """
 
     def __init__(self, capacity_bytes: int = 2 << 30) -> None:
         super().__init__(capacity_bytes)
         self._states: OrderedDict[tuple[int, ...], LlamaState] = OrderedDict()
+        self._lock = threading.RLock()
 
     @property
     def cache_size(self) -> int:
-        return sum(state.llama_state_size for state in self._states.values())
+        with self._lock:
+            return sum(state.llama_state_size for state in self._states.values())
 
     def keys(self) -> list[tuple[int, ...]]:
-        return list(self._states)
+        with self._lock:
+            return list(self._states)
 
     def __getitem__(self, key: Sequence[int]) -> LlamaState:
-        if (found := best(self.keys(), key)) is None:
-            raise KeyError("no state begins as these tokens do")
-        self._states.move_to_end(found)
-        return self._states[found]
+        with self._lock:
+            if (found := best(self.keys(), key)) is None:
+                raise KeyError("no state begins as these tokens do")
+            self._states.move_to_end(found)
+            return self._states[found]
 
     def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
-        self._states[tuple(key)] = value
-        self._states.move_to_end(tuple(key))
-        while self.cache_size > self.capacity_bytes and self._states:
-            self._states.popitem(last=False)
+        with self._lock:
+            self._states[tuple(key)] = value
+            self._states.move_to_end(tuple(key))
+            while self.cache_size > self.capacity_bytes and self._states:
+                self._states.popitem(last=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:  # which is not pickled
+            return {**self.__dict__, "_states": self._states.copy(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
 
 
 LlamaCache = LlamaRAMCache

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,34 @@ def test_a_cache_takes_no_more_than_its_capacity(llm, tmp_path):
         assert cache.cache_size <= capacity
         keys = cache.keys()
         assert sorted(key[0] for key in keys) == [2, 3]
+
+
+@pytest.mark.native
+def test_threads_share_a_cache_in_memory():
+    state = puna.LlamaState([1], 1, b"", 10)
+    cache = puna.LlamaRAMCache(200)
+
+    def use(thread: int) -> int:
+        for i in range(300):
+            cache[[7, thread, i]] = state
+            assert cache[[7]] is state
+            assert cache.cache_size <= 200
+        return len(cache.keys())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(use, range(4)))[-1] <= 20
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_cache_in_memory_is_pickled_with_its_states():
+    cache = puna.LlamaRAMCache(200)
+    cache[TOKENS] = puna.LlamaState(TOKENS, len(TOKENS), b"bytes", 5)
+    other = pickle.loads(pickle.dumps(cache))
+    assert (other.keys(), other[TOKENS], other.capacity_bytes) == (cache.keys(), cache[TOKENS], 200)
 
 
 def test_a_cache_of_another_model_does_no_harm(tiny, cache):
