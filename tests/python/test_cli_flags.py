@@ -26,6 +26,7 @@ def test_flags_of_habit_are_taken(puna_, stories):
     habits = """--jinja --no-warmup --no-context-shift --display-prompt --cache-prompt -kvo --simple-io -st
         --swa-full -fa on -fa 1 -t 1 -tb 1 -ub 32 --no-mmap -b 64 --color""".split()
     assert puna_(*plain, *habits)[:2] == puna_(*plain)[:2]
+    assert puna_(*plain, "-t", "-1", "-tb", "0")[:2] == puna_(*plain)[:2]
     assert puna_(*plain, "--no-swa-full")[1] == puna_(*plain)[1]
     assert puna_(*plain, "--log-disable")[2] == ""
 
@@ -77,6 +78,8 @@ def test_a_first_word_may_be_the_model(puna_, stories):
         ("chat --list-devices", 2, "that Puna has not: puna devices lists them"),
         ("bench --no-warmup", 2, "--no-warmup is a flag of llama-bench that Puna has not"),
         ("run a -t 2 -tb 3", 2, "-tb 3, expected that of -t (2): there is one number for both"),
+        ("run a -t 2 -tb -1", 2, "-tb -1, expected that of -t (2): there is one number for both"),
+        ("run a -t -1 -tb 4", 2, "-tb 4, expected that of -t (one a core): there is one number for both"),
         ("run a --color red", 2, "invalid choice: 'red' (choose from"),
         ("--verison", 2, "unrecognized arguments: --verison; did you mean --version?"),
     ],

@@ -39,7 +39,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_execution(parser: Parser) -> None:
     group = parser.add_argument_group("execution")
     group.add_argument(
-        "-t", "--threads", type=threads, metavar="N", help="CPU threads; -1: one a core (default)"
+        "-t", "--threads", type=threads, default=0, metavar="N", help="CPU threads; -1: one a core (default)"
     )
     group.add_argument(
         "-tb", "--threads-batch", type=threads, metavar="N", help="of prompts: the same number as -t"
@@ -101,9 +101,9 @@ def add_template(parser: argparse._ActionsContainer) -> None:
     template.add_argument("--chat-template-file", metavar="FILE", help="a file with the template, Jinja")
 
 
-def threads(text: str) -> int | None:
-    value = count(-1, 1024)(text)
-    return value if value > 0 else None
+def threads(text: str) -> int:
+    """A number of threads; 0 is one a core, as -1 is."""
+    return max(0, count(-1, 1024)(text))
 
 
 def template_name(text: str) -> str:
@@ -138,10 +138,8 @@ def path_of(given: argparse.Namespace) -> str:
 def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) -> Llama:
     """The model of the flags. Without `n_ctx` what it was trained for, up to `MOST_CTX`."""
     if given.threads_batch not in (None, given.threads):
-        shown = given.threads or "one a core"
-        raise UsageError(
-            f"-tb {given.threads_batch}, expected that of -t ({shown}): there is one number for both"
-        )
+        found, expected = given.threads_batch or -1, given.threads or "one a core"
+        raise UsageError(f"-tb {found}, expected that of -t ({expected}): there is one number for both")
     path = path_of(given)
     if n_ctx is None:
         metadata = Reader(path).metadata
@@ -151,7 +149,7 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         return Llama(
             path,
             n_ctx=n_ctx,
-            n_threads=given.threads,
+            n_threads=given.threads or None,
             n_gpu_layers=given.gpu_layers,
             n_batch=given.batch_size,
             n_ubatch=given.ubatch_size,
