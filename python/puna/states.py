@@ -1,6 +1,8 @@
 """What is in the context, saved and restored, by hand or by a cache."""
 
 import array
+import os
+import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,10 +11,12 @@ from typing import Any
 from puna._native import core
 from puna.arguments import wrong_type
 from puna.caches import BaseLlamaCache, LlamaState, common
-from puna.errors import ArgumentError, ContextError, DeviceError, ModelError, PunaError
+from puna.errors import ArgumentError, ContextError, DeviceError, ModelError
 from puna.evaluation import Evaluation
 from puna.options import Seeds
 from puna.tokenizer import Tokenizer
+
+PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class States(Evaluation):
@@ -25,7 +29,8 @@ class States(Evaluation):
 
     def save_state(self) -> LlamaState:
         """The context as it is; see `LlamaState`."""
-        state = self._state_of(0)
+        if (state := self._state_of(0)) is None:
+            raise ContextError("the context changed while it was saved, expected no completion meanwhile")
         state.scores = array.array("f", memoryview(self._row(None))) if self._rows else None
         state.seed = self._seeds.seed
         return state
@@ -54,16 +59,19 @@ class States(Evaluation):
         """How many tokens two texts begin with in common."""
         return common(a, b)
 
-    def _state_of(self, seq: int) -> LlamaState:
+    def _state_of(self, seq: int) -> LlamaState | None:
+        """What a sequence holds; `None` where another completion took it meanwhile."""
         session = self._session
+        tokens, n_past = session.tokens(seq), session.n_past(seq)
         data = session.save(seq)
         if data is None:
             self._wait_until(lambda: session.save(seq) is not None)
             data = session.save(seq)
         if data is None:
             raise DeviceError("the context cannot be read back from this device")
-        tokens = session.tokens(seq)
-        return LlamaState(tokens, session.n_past(seq), data, len(data))
+        if (tokens, n_past) != (session.tokens(seq), session.n_past(seq)):
+            return None
+        return LlamaState(tokens, n_past, data, len(data))
 
     def _recall(self, prompt: Sequence[int]) -> None:
         """Loads the best state of the cache, where it has more of `prompt` than the context."""
@@ -73,7 +81,7 @@ class States(Evaluation):
             state = self.cache[prompt]
         except KeyError:
             return
-        except (OSError, MemoryError) as error:
+        except Exception as error:  # a cache of the user's own may raise anything
             return self._note_failure(error)
         session = self._session
         here = max(common(session.tokens(seq), prompt) for seq in range(session.n_seq_max))
@@ -88,14 +96,23 @@ class States(Evaluation):
         if self.cache is None or completion.seq is None:
             return
         try:
-            state = self._state_of(completion.seq)
-            self.cache[state.input_ids] = state
-        except (OSError, MemoryError, PunaError) as error:
+            if (state := self._state_of(completion.seq)) is not None:
+                self.cache[state.input_ids] = state
+        except Exception as error:
             self._note_failure(error)
 
     def _note_failure(self, error: Exception) -> None:
-        """Says once that the cache does not work."""
+        """Says once that the cache does not work; nobody hears it where warnings are made errors."""
         if not self._cache_failed:
             self._cache_failed = True
-            message = f"the cache does not work, prompts are evaluated anew: {error}"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            message = f"the cache does not work, prompts are evaluated anew: {str(error) or repr(error)}"
+            with suppress(RuntimeWarning):
+                warnings.warn(message, RuntimeWarning, stacklevel=callers_level())
+
+
+def callers_level() -> int:
+    """The `stacklevel` of a warning that names the line outside this package; in a thread, that of Python's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level

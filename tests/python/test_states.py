@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -242,7 +243,7 @@ def full_disk(monkeypatch):
     """From now on nothing is written any more."""
 
     def refuse(path, data):
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        raise OSError(errno.ENOSPC, "No space left on device")  # of a write it names no file
 
     return lambda: monkeypatch.setattr(Path, "write_bytes", refuse)
 
@@ -257,10 +258,62 @@ def test_a_cache_that_fails_loses_no_answer_and_says_so_once(llm, tmp_path, full
         assert text(llm("a prompt", max_tokens=4, temperature=0)) == expected
         chunks = llm("a prompt", max_tokens=4, temperature=0, stream=True)
         assert "".join(text(chunk) for chunk in chunks) == expected
-    assert len(caught) == 1
+    assert [warning.filename for warning in caught] == [__file__]
     with pytest.raises(puna.errors.FileError, match="No space left"):
         cache[TOKENS] = llm.save_state()
     assert not list(tmp_path.iterdir())
+
+
+class Broken(puna.LlamaRAMCache):
+    """One of the user's own, with a mistake in it."""
+
+    def __getitem__(self, key):
+        raise RuntimeError("mistaken")
+
+    def __setitem__(self, key, value):
+        raise RuntimeError("mistaken")
+
+
+WAYS = ["whole", "stream", pytest.param("async", marks=pytest.mark.native), "where warnings are errors"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cache_that_raises_anything_loses_no_answer(llm, way):
+    expected = text(llm("a prompt", max_tokens=4, temperature=0))
+    llm.reset()
+    llm.set_cache(Broken())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if way.endswith("errors") else "ignore")
+        if way == "stream":
+            chunks = llm("a prompt", max_tokens=4, temperature=0, stream=True)
+            assert "".join(text(chunk) for chunk in chunks) == expected
+        elif way == "async":
+            answer = asyncio.run(llm.acreate_completion("a prompt", max_tokens=4, temperature=0))
+            assert text(answer) == expected
+        else:
+            assert text(llm("a prompt", max_tokens=4, temperature=0)) == expected
+
+
+def test_a_state_is_not_kept_where_the_context_changed_meanwhile(llm, monkeypatch):
+    class Busy:
+        """The session, in which another thread takes off a token as soon as it was saved."""
+
+        def __getattr__(self, name):
+            return getattr(session, name)
+
+        def save(self, seq):
+            data = session.save(seq)
+            session.remove(seq, 2, session.n_past(seq))
+            return data
+
+    session = llm._open_session
+    monkeypatch.setattr(llm, "_open_session", Busy())
+    llm.set_cache(cache := puna.LlamaRAMCache())
+    assert text(llm("a prompt", max_tokens=4, temperature=0))
+    assert cache.keys() == []
+    llm.eval(TOKENS)
+    with pytest.raises(puna.errors.ContextError, match="changed while it was saved"):
+        llm.save_state()
 
 
 @pytest.mark.native
