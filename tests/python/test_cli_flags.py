@@ -1,10 +1,11 @@
 """Flags and words of the command line: models without a flag, flags of habit, and hints where one is wrong."""
 
 import os
+import shutil
 
 import pytest
 
-from puna.cli import main, terminal
+from puna.cli import main, model, terminal
 
 
 @pytest.fixture
@@ -49,6 +50,26 @@ def test_a_first_word_may_be_the_model(puna_, stories):
     assert puna_("info", stories)[1] == puna_("info", "-m", stories)[1] != ""
     bench = ["-p", "2", "-n", "0", "-r", "1", "-o", "csv"]
     assert os.path.basename(stories) in puna_("bench", stories, *bench)[1]
+
+
+@pytest.mark.parametrize("command", ["run", "tokenize", "info", "bench"])
+def test_every_command_takes_the_same_words_for_models_of_the_hub(command, puna_, monkeypatch):
+    asked = []
+    monkeypatch.setattr(model, "pulled", lambda _, name: asked.append(name) or "nothing.gguf")
+    prompt = [] if command == "info" else ["-p", "1"]
+    for word in ("user/model-gguf", "user/model:Q8_0", "hf.co/user/model"):
+        assert "error: nothing.gguf: " in puna_(command, word, *prompt)[2]
+        assert asked.pop() == word.removeprefix("hf.co/")
+    assert "error: user/model.gguf: " in puna_(command, "user/model.gguf", *prompt)[2]
+    assert asked == []
+
+
+def test_a_file_that_is_there_is_no_model_of_the_hub(puna_, stories, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("user")
+    shutil.copy(stories, "user/model-gguf")
+    assert puna_("tokenize", "user/model-gguf", "-p", "a")[0] == 0
+    assert puna_("info", "user/model-gguf")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,11 @@ def take_model(given: argparse.Namespace) -> None:
         raise UsageError(
             f"{first!r}, expected a file; one of huggingface.co comes by -hf user/repository -hff NAME"
         )
-    found = HUB.fullmatch(first)
-    if first.lower().endswith(".gguf") and not (found and found["host"]):
-        given.model = given.words.pop(0)
-    elif found and (found["host"] or found["quant"] or "gguf" in first.lower()):
+    if is_of_hub(first):
         given.hf_repo = repository(given.words.pop(0))
-    elif found:
+    elif first.lower().endswith(".gguf") or ("gguf" in first.lower() and os.path.isfile(first)):
+        given.model = given.words.pop(0)
+    elif HUB.fullmatch(first):
         raise UsageError(f"{first!r}, expected a text: a model comes by -hf {first}, a text like this by -p")
     elif OLLAMA.fullmatch(first):
         expected = "-m FILE or -hf user/repository:quant, as Ollama's names are not known here"
@@ -45,11 +44,19 @@ def take_file(given: argparse.Namespace) -> None:
     """The model that a positional argument names."""
     if given.file and (other := given.model or given.hf_repo):
         raise UsageError(f"models {given.file} and {other}, expected one")
-    found = HUB.fullmatch(given.file or "")
-    if found and (found["host"] or found["quant"]) and not os.path.exists(given.file):
+    if given.file and is_of_hub(given.file):
         given.hf_repo = repository(given.file)
     else:
         given.model = given.model or given.file
+
+
+def is_of_hub(word: str) -> bool:
+    """Whether a word names a model of huggingface.co, and no file: by an address, a quantization, or `gguf`."""
+    found = HUB.fullmatch(word)
+    if not found or os.path.isfile(word):
+        return False
+    name = word.lower()
+    return bool(found["host"] or (not name.endswith(".gguf") and (found["quant"] or "gguf" in name)))
 
 
 def repository(word: str) -> str:
