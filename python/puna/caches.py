@@ -122,7 +122,7 @@ class LlamaDiskCache(Cache):
     ) -> None:
         super().__init__(capacity_bytes)
         self._folder = Path(cache_dir)
-        with system_errors():
+        with system_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -142,7 +142,7 @@ class LlamaDiskCache(Cache):
         except FileNotFoundError as error:
             raise KeyError("another process made room for its own state just now") from error
         except OSError as error:
-            raise refused(error) from error
+            raise refused(error, paths[found]) from error
         with suppress(OSError):  # that it was used counts for less than the state
             os.utime(paths[found])
         return LlamaState(list(found), len(found), data, len(data))
@@ -151,7 +151,7 @@ class LlamaDiskCache(Cache):
         head = len(key).to_bytes(8, "little") + b"".join(int(t).to_bytes(4, "little") for t in key)
         path = self._folder / (hashlib.sha256(head).hexdigest() + ".state")
         beside = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        with system_errors():
+        with system_errors(path):
             try:
                 beside.write_bytes(head + value.llama_state)
                 beside.replace(path)
@@ -170,7 +170,7 @@ class LlamaDiskCache(Cache):
     def _files(self) -> list[tuple[int, Path, int]]:
         """When each file was last used, its path and its bytes, the longest unused first."""
         found = []
-        with system_errors():
+        with system_errors(self._folder):
             for path in self._folder.glob("*.state"):
                 with suppress(FileNotFoundError):  # another process makes room
                     stat = path.stat()
@@ -180,7 +180,7 @@ class LlamaDiskCache(Cache):
 
     def _keys(self) -> dict[tuple[int, ...], Path]:
         keys = {}
-        with system_errors():
+        with system_errors(self._folder):
             for _, path, _ in self._files():
                 with suppress(FileNotFoundError):
                     keys[tokens_of(path)] = path
@@ -188,14 +188,14 @@ class LlamaDiskCache(Cache):
 
 
 @contextmanager
-def system_errors() -> Iterator[None]:
-    """What the system refuses, as an exception of Puna."""
+def system_errors(path: Path) -> Iterator[None]:
+    """What the system refuses, as an exception of Puna; `path` is what is used."""
     try:
         yield
     except FileError:
         raise
     except OSError as error:
-        raise refused(error) from error
+        raise refused(error, path) from error
 
 
 def tokens_of(path: Path) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 A message names the thing, the value found and what was expected.
 """
 
+import os
+
 
 class PunaError(Exception):
     """Anything that Puna refuses or cannot do."""
@@ -80,9 +82,12 @@ class SoftwareDeviceWarning(RuntimeWarning):
     """The GPU is a program on the CPU."""
 
 
-def refused(error: OSError) -> FileError:
-    """What the operating system refused Python, as an exception of Puna."""
+def refused(error: OSError, path: "str | os.PathLike[str] | None" = None) -> FileError:
+    """What the operating system refused Python, as an exception of Puna; `path` is the file meant where the
+    system names none, as with a write to a full disk."""
     kind = MissingFileError if isinstance(error, FileNotFoundError) else FileError
-    found = kind(f"{error.filename}: {error.strerror}")
-    found.errno, found.filename = error.errno, error.filename
+    name = os.fspath(path) if error.filename is None and path is not None else error.filename
+    reason = error.strerror or str(error)
+    found = kind(reason if name is None else f"{name}: {reason}")
+    found.errno, found.filename = error.errno, name
     return found

@@ -161,7 +161,7 @@ class Session:
                 beside.replace(path)
             except OSError as error:
                 beside.unlink(missing_ok=True)
-                raise refused(error) from error
+                raise refused(error, path) from error
         return data
 
     def load(self, data: "bytes | str | os.PathLike[str]", seq: int = 0) -> None:
@@ -169,7 +169,7 @@ class Session:
         try:
             found = data if isinstance(data, bytes) else Path(os.fspath(data)).read_bytes()
         except OSError as error:
-            raise refused(error) from error
+            raise refused(error, str(data)) from error
         except TypeError as error:
             raise wrong_type("data", data, "bytes or a path") from error
         self._core.load(found, number(seq))

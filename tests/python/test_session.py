@@ -1,5 +1,7 @@
 """`puna.Session` and `puna.Model`: several sequences in one batch, logits, states, copies, saving."""
 
+import errno
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -161,6 +163,16 @@ def test_a_shift_of_one_layer_is_exact():
         session.eval(A + B + C)
         session.shift(0, 1, 3)
         assert near(session.eval([30]), alone(one, [A[0], *B, *C, 30]), 1e-3)
+
+
+def test_a_full_disk_is_said_with_the_file(session, tmp_path, monkeypatch):
+    def refuse(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")  # of a write it names no file
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(puna.errors.FileError, match=r"a\.state: No space left") as caught:
+        session.save(0, tmp_path / "a.state")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.state"))
 
 
 def test_a_saved_sequence_goes_on_elsewhere(model, session, tmp_path):
