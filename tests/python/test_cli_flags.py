@@ -142,6 +142,19 @@ def test_bad_input_is_named_with_what_was_expected(
     assert says in err
 
 
+def test_behind_two_dashes_all_are_words(puna_, stories):
+    ids = ["tokenize", "-m", stories, "--ids"]
+    for words, text in (
+        (["a", "--no-bos", "b", "--", "-x", "--y", "--"], "a b -x --y --"),
+        (["a", "--no-bos", "--", "-x"], "a -x"),
+        (["--no-bos", "--", "a", "-x"], "a -x"),
+        (["a", "--no-bos", "--"], "a"),
+    ):
+        assert puna_(*ids, *words)[1] == puna_(*ids, "--no-bos", "-p", text)[1] != ""
+    assert "unrecognized arguments: --y" in puna_(*ids, "a", "--y", "--", "-x")[2]
+    assert "unrecognized arguments: -x" in puna_("info", stories, "--json", "--", "-x")[2]
+
+
 def test_a_text_may_begin_with_a_dash_and_be_empty(puna_, stories):
     plain = ["run", "-m", stories, "-n", "2", "--temp", "0", "-p"]
     assert puna_(*plain, "-n is a flag")[1].startswith("-n is a flag")

@@ -46,9 +46,11 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """argparse's, but words may stand between flags, and a wrong flag is told which one was meant."""
         found, rest = super().parse_known_args(args, namespace)
-        for text in rest:
+        end = rest.index("--") if "--" in rest else len(rest)  # behind it all are words
+        for text in rest[:end]:
             if text.startswith("-") and text != "-":
                 self.error(f"unrecognized arguments: {text}{self.meant(text)}")
+        rest = rest[:end] + rest[end + 1 :]
         if rest and not hasattr(found, "words"):
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         if rest:
