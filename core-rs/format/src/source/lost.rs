@@ -51,7 +51,7 @@ impl Watch {
         let slot = slots().find(free).unwrap_or_else(new_slot);
         let range = map.as_ptr_range();
         slot.lost.store(false, Ordering::Relaxed);
-        slot.start.store(range.start.addr(), Ordering::Relaxed);
+        slot.start.store(range.start.addr(), Ordering::Release);
         slot.end.store(range.end.addr(), Ordering::Release);
         Watch(slot)
     }
@@ -114,17 +114,32 @@ fn install() {
 
 extern "C" fn on_bus_error(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the system hands a valid `info` to a handler with SA_SIGINFO.
-    let at = unsafe { (*info).si_addr() }.addr();
-    if !slots().any(|slot| slot.fill(at)) {
+    let (code, at) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
+    if !(is_of_page(code) && slots().any(|slot| slot.fill(at))) {
         pass_on(signal, info, context);
     }
+}
+
+/// Whether somebody sent the signal: then what would be the address tells who. Linux has codes of 0 and
+/// less for that, the BSDs such of 0x10001 and more.
+fn was_sent(code: c_int) -> bool {
+    !(1..0x1_0000).contains(&code)
+}
+
+/// Whether an access found no page behind its address. One to an odd address would fail again after
+/// zeros came, for ever. Apple's kernel for ARM gives that code to every SIGBUS, even to sent ones.
+fn is_of_page(code: c_int) -> bool {
+    !was_sent(code) && (cfg!(target_vendor = "apple") || code != libc::BUS_ADRALN)
 }
 
 impl Slot {
     /// Puts zeros from the page of `at` to the end of the map, if it lies in this one.
     fn fill(&self, at: usize) -> bool {
         let end = self.end.load(Ordering::Acquire);
-        if at < self.start.load(Ordering::Relaxed) || at >= end {
+        let start = self.start.load(Ordering::Acquire);
+        // Another map may have taken the slot in between.
+        let is_one_map = self.end.load(Ordering::Acquire) == end;
+        if !is_one_map || !(start..end).contains(&at) {
             return false;
         }
         let page_bytes = PAGE_BYTES.load(Ordering::Relaxed);
@@ -132,8 +147,9 @@ impl Slot {
         self.lost.store(true, Ordering::Release);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
         let page = std::ptr::without_provenance_mut(first);
-        // SAFETY: these pages are the map's own, which `Watch` keeps from being unmapped before it is
-        // dropped, and which nobody writes to; what is read from them was lost already.
+        // SAFETY: `start` and `end` are of one map that was there while this handler ran, and so was the
+        // map that holds `at`, since this thread is reading it: they are the same. Its reader keeps it
+        // from being unmapped, nobody writes to it, and what is read from these pages was lost already.
         let zeros = unsafe { libc::mmap(page, end - first, libc::PROT_READ, flags, -1, 0) };
         zeros == page
     }
@@ -144,10 +160,12 @@ fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let before = BEFORE.get();
     let handler = before.map_or(libc::SIG_DFL, |b| b.sa_sigaction);
     let takes_info = before.is_some_and(|b| b.sa_flags & libc::SA_SIGINFO != 0);
-    // SAFETY: `sigaction` said that this handler is a function of this form. Without one, the signal
-    // comes again, with nobody to catch it.
+    // SAFETY: `info` is valid, and `sigaction` said that this handler is a function of this form. Without
+    // one, the signal comes again, with nobody to catch it.
     unsafe {
         match handler {
+            // Only what is sent can be ignored: the system ends who cannot go on.
+            libc::SIG_IGN if was_sent((*info).si_code) => {}
             libc::SIG_DFL | libc::SIG_IGN => {
                 libc::signal(signal, libc::SIG_DFL);
                 libc::raise(signal);
