@@ -290,7 +290,8 @@ impl Mmap {
 
     fn map(file: &FileSource) -> Result<memmap2::Mmap> {
         // SAFETY: the map is read-only and handed out only as `&[u8]` that borrows from it. That no
-        // one else writes to or shortens the file meanwhile is the user's promise (see above).
+        // one else writes to the file meanwhile is the user's promise; pages that a shortened file
+        // loses are `Watch`'s to fill (see above).
         let map = unsafe { memmap2::Mmap::map(&file.file.0) }.doing("map the file into memory")?;
         if map.len() as u64 >= file.len {
             return Ok(map);
