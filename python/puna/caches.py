@@ -4,6 +4,7 @@ import array
 import hashlib
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,9 @@ from typing import Any
 
 from puna.arguments import integer
 from puna.errors import FileError, refused
+
+# How far apart the uses of two states are at least: a browser tab keeps a file's time in milliseconds.
+TICK_NS = 1_000_000
 
 
 @dataclass
@@ -122,6 +126,7 @@ class LlamaDiskCache(Cache):
     ) -> None:
         super().__init__(capacity_bytes)
         self._folder = Path(cache_dir)
+        self._last_ns = 0  # when a state was used last
         with system_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -143,8 +148,7 @@ class LlamaDiskCache(Cache):
             raise KeyError("another process made room for its own state just now") from error
         except OSError as error:
             raise refused(error, paths[found]) from error
-        with suppress(OSError):  # that it was used counts for less than the state
-            os.utime(paths[found])
+        self._stamp(paths[found])
         return LlamaState(list(found), len(found), data, len(data))
 
     def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
@@ -154,10 +158,17 @@ class LlamaDiskCache(Cache):
         with system_errors(path):
             try:
                 beside.write_bytes(head + value.llama_state)
+                self._stamp(beside)
                 beside.replace(path)
             finally:
                 beside.unlink(missing_ok=True)  # half of it, where the disk is full
             self._make_room()
+
+    def _stamp(self, path: Path) -> None:
+        """Makes a file the one used last. The system's own times of files may stand still for some uses."""
+        self._last_ns = max(self._last_ns + TICK_NS, time.time_ns())
+        with suppress(OSError):  # that it was used counts for less than the state
+            os.utime(path, ns=(self._last_ns, self._last_ns))
 
     def _make_room(self) -> None:
         files = self._files()
@@ -175,7 +186,6 @@ class LlamaDiskCache(Cache):
                 with suppress(FileNotFoundError):  # another process makes room
                     stat = path.stat()
                     found.append((stat.st_mtime_ns, path, stat.st_size))
-        # A tab's clock of files is coarse: those of one moment stay in the order of the folder.
         return sorted(found, key=lambda file: file[0])
 
     def _keys(self) -> dict[tuple[int, ...], Path]:

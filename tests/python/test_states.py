@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -179,6 +180,17 @@ def test_a_cache_takes_no_more_than_its_capacity(llm, tmp_path):
         assert cache.cache_size <= capacity
         keys = cache.keys()
         assert sorted(key[0] for key in keys) == [2, 3]
+
+
+def test_a_cache_in_a_folder_tells_uses_of_one_moment_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time_ns", lambda: 1_800_000_000_000_000_000)
+    cache = puna.LlamaDiskCache(tmp_path)
+    for i in range(20):
+        cache[[i, 7]] = puna.LlamaState([i, 7], 2, b"bytes", 5)
+    assert len({path.stat().st_mtime_ns // 10**6 for path in tmp_path.iterdir()}) == 20
+    assert cache.keys() == [(i, 7) for i in range(20)]
+    cache[[3]]
+    assert cache.keys() == [(i, 7) for i in [*range(3), *range(4, 20), 3]]
 
 
 @pytest.mark.native
