@@ -15,8 +15,8 @@
 //! A vector load then has one word of every row, planes of words start where vectors may, and a
 //! group is read from front to back: one stream, which is what memory is best at. So planes stand in
 //! the order in which a product reads them (a jump over 2 KiB halves what a Zen 5 gets). Size is that of
-//! the file but for what aligns chunks (1 % of Q6_K, nothing of most types) and for the last group,
-//! which is filled up with zeros. Packing loses nothing: [`unpack_row`] gives the file's bytes back.
+//! the file but for a type's own [`Form`], for what aligns chunks (nothing of most types, 1 % of Q6_K in
+//! 16 rows, 3 % in 8, 5 % of Q2_K in 8) and for the last group, which is filled up with zeros. Packing loses nothing: [`unpack_row`] gives the file's bytes back.
 
 use std::ops::Range;
 
@@ -97,7 +97,7 @@ pub(crate) struct Layout {
     pub(crate) fields: &'static [Field],
     /// Elements of a block.
     pub(crate) block: usize,
-    /// Bytes of a block in the file.
+    /// Bytes of a block as it is packed, in the file or in `form`.
     pub(crate) block_bytes: usize,
     /// Rows of a group.
     pub(crate) rows: usize,
@@ -165,7 +165,7 @@ impl Layout {
     }
 
     pub(crate) fn group_bytes(&self, n_blocks: usize) -> usize {
-        (n_blocks.div_ceil(self.chunk_blocks()) * self.chunk_bytes()).next_multiple_of(LINE)
+        n_blocks.div_ceil(self.chunk_blocks()) * self.chunk_bytes()
     }
 }
 

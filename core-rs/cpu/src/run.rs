@@ -90,7 +90,8 @@ pub(crate) struct Run {
     /// The batch as layers see it that keep only a window of the cache.
     views: HashMap<Mask, Batch>,
     barrier: Barrier,
-    /// For each op and worker: how many pieces of the worker's part have been taken.
+    /// For each op and worker: how many pieces of the worker's part have been taken. An op whose pieces are
+    /// common to all counts them at its first worker; no op takes in both ways.
     counters: Vec<AtomicUsize>,
     error: Mutex<Option<Error>>,
     cancel: Arc<AtomicBool>,
