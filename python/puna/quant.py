@@ -3,7 +3,7 @@
 import os
 import re
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,8 @@ def quantize_file(
     options are llama-quantize's. Without a `path` nothing is written: the steps say what would be done.
 
     `tensor_types` are patterns (regular expressions, found anywhere in a tensor's name) with tensor types;
-    the first that fits counts. With `keep_split` a model in parts stays one, and `path` is what the parts'
-    names begin with. `kv_overrides` are metadata to change or add.
+    the first that fits counts, and one that fits no tensor is an error. With `keep_split` a model in parts
+    stays one, and `path` is what the parts' names begin with. `kv_overrides` are metadata to change or add.
 
     `progress(tensor, done, total)` is told each tensor and may answer `False` to stop; then, and on any
     error, no file is left behind. A file that is read is not written over, and an option that another leaves
@@ -91,14 +91,20 @@ def quantize_file(
     return [Step(*step) for step in steps]
 
 
-def types_by_name(names: Iterable[str], given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The tensors that a pattern fits, with its type."""
+def types_by_name(names: Collection[str], given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The tensors that a pattern fits, with its type; a pattern that fits none is an error."""
     for pair in given:
         if not isinstance(pair, (tuple, list)) or [type(item) for item in pair] != [str, str]:
             raise wrong_type(
                 "tensor_types", pair, "pairs of a pattern and a tensor type, such as ('ffn', 'Q8_0')"
             )
     patterns = [(compiled(pattern), dtype) for pattern, dtype in given]
+    for pattern, _ in patterns:
+        if not any(map(pattern.search, names)):
+            raise ArgumentError(
+                f"tensor_types: {pattern.pattern!r} fits no tensor, expected a pattern of their names, such as "
+                f"{next(iter(names), 'ffn_down')!r}"
+            )
     found = ((name, next((t for p, t in patterns if p.search(name)), None)) for name in names)
     return [(name, dtype) for name, dtype in found if dtype is not None]
 

@@ -41,6 +41,12 @@ def test_types_of_tensors_are_pairs(f16):
             puna.quantize_file(f16, None, "Q8_0", tensor_types=given)
 
 
+def test_a_pattern_that_fits_no_tensor_is_named(f16):
+    for given in ([("ffn_dwn", "Q8_0")], [("ffn", "Q8_0"), ("^ffn_dwn", "Q8_0")]):
+        with pytest.raises(errors.ArgumentError, match="ffn_dwn' fits no tensor, expected .* such as '"):
+            puna.quantize_file(f16, None, "Q4_0", tensor_types=given)
+
+
 @pytest.mark.native
 def test_a_model_is_not_quantized_onto_itself(f16, golden, tmp_path):
     before = f16.read_bytes()
