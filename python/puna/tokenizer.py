@@ -60,7 +60,7 @@ class Tokenizer:
     ) -> bytes:
         """The bytes of `tokens`, as they stand after `prev_tokens`. As in llama-cpp-python, the blank that
         a vocabulary puts before a text is taken off after BOS only."""
-        before = token_list("prev_tokens", prev_tokens or [])
+        before = token_list("prev_tokens", [] if prev_tokens is None else prev_tokens)
         text = self.join([*before, *token_list("tokens", tokens)], special=special)
         return text[len(self.join(before, special=special)) :]
 

@@ -48,6 +48,17 @@ def test_an_id_out_of_range_is_named(tokenizer):
             call(512)
 
 
+def test_tokens_before_may_be_an_array(tokenizer):
+    class Ids(list):
+        """As numpy's arrays are neither true nor false."""
+
+        def __bool__(self):
+            raise ValueError("ambiguous")
+
+    ids = tokenizer.encode(TEXT)
+    assert tokenizer.detokenize(ids[3:], Ids(ids[:3])) == tokenizer.detokenize(ids[3:], ids[:3])
+
+
 def test_llama_takes_and_gives_bytes(stories):
     with puna.Llama(stories, vocab_only=True) as llm:
         ids = llm.tokenize(TEXT.encode())
