@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 # The script that pip makes is called `puna`. `python -m puna` is called `-m` while the package is imported,
-# and by its file after that.
+# and by its file after that. What Python was called with ends with the module and its arguments.
 called = sys.argv[0] if getattr(sys, "argv", None) else ""
 IS_COMMAND = (
     os.path.basename(called) in ("puna", "puna.exe")
     or called == os.path.join(os.path.dirname(__file__), "__main__.py")
-    or (called == "-m" and "puna" in sys.orig_argv)
+    or (called == "-m" and sys.orig_argv[-len(sys.argv) :][:1] in (["puna"], ["-mpuna"]))
 )
 
 

@@ -250,10 +250,17 @@ sys.meta_path.insert(0, Interrupts())
 @pytest.mark.parametrize("module", ["puna.errors", "puna._native", "puna.cli", "puna.cli.run"])
 def test_ctrl_c_is_quiet_from_the_beginning(module, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").write_text("import puna.cli")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     environment = os.environ | {"PYTHONPATH": path, "INTERRUPTED_AT": module}
     default = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-    for command, is_command in (["-m", "puna", "run"], True), (["-c", "import puna.cli"], False):
+    for command, is_command in (
+        (["-m", "puna", "run"], True),
+        (["-X", "dev", "-um", "puna", "-m", "puna"], True),
+        (["-m", "other", "puna"], False),
+        (["-c", "import puna.cli"], False),
+    ):
         call = [sys.executable, *command]
         done = subprocess.run(call, env=environment, preexec_fn=default, capture_output=True, timeout=60)
         assert (b"KeyboardInterrupt" in done.stderr) != is_command
