@@ -133,8 +133,8 @@ def parsed(given: argparse.Namespace, parse: Callable[[str], Any], text: str) ->
 
 def wrong(given: argparse.Namespace, message: str) -> NoReturn:
     """A wrong command line."""
-    given.refuse(message)
-    raise SystemExit(2)
+    refuse: Callable[[str], NoReturn] = given.refuse
+    refuse(message)
 
 
 def tensor_type(text: str) -> tuple[str, str]:
