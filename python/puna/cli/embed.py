@@ -8,7 +8,7 @@ from typing import Any
 
 from puna.cli import llamacpp
 from puna.cli.model import add_execution, add_model, load
-from puna.cli.parser import UsageError, count, unescaped
+from puna.cli.parser import Parser, UsageError, count, unescaped
 from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input
 from puna.cli.text import add_escape
@@ -36,17 +36,34 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_model(parser)
+    add_texts(parser)
+    add_vectors(parser)
+    parser.add_argument(
+        "-c",
+        "--ctx-size",
+        type=count(0),
+        metavar="N",
+        help="tokens of context; 0: as trained; default: as trained, up to 4096",
+    )
+    add_execution(parser)
+    parser.set_defaults(batch_size=2048)
+    parser.agree("--no-warmup", "--log-disable")
+    parser.refuse(llamacpp.COMMON + llamacpp.EMBEDDING, "llama-embedding")
+
+
+def add_texts(parser: Parser) -> None:
     parser.add_argument(
         "words", nargs="*", metavar="TEXT", help="the texts, if not given by a flag or a pipe"
     )
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the texts, a line each")
-    parser.add_argument(
-        "-f",
-        "--file",
-        metavar="FILE",
-        help="a file of them; -: standard input",
-    )
+    parser.add_argument("-f", "--file", metavar="FILE", help="a file of them; -: standard input")
     add_escape(parser)
+    parser.add_argument(
+        "--embd-separator", default="\n", metavar="TEXT", help="between two texts; default: a line's end"
+    )
+
+
+def add_vectors(parser: Parser) -> None:
     parser.add_argument(
         "--pooling", choices=[*NAMES], metavar="HOW",
         help=f"how vectors of tokens become one: {', '.join(NAMES)}; default: the model's way",
@@ -59,20 +76,6 @@ def add(commands: Any) -> None:
         "--embd-output-format", choices=("array", "json", "json+", "raw"), metavar="FORMAT",
         help="array, json (OpenAI's), json+ (with cosine similarities), raw; default: for reading",
     )  # fmt: skip
-    parser.add_argument(
-        "--embd-separator", default="\n", metavar="TEXT", help="between two texts; default: a line's end"
-    )
-    parser.add_argument(
-        "-c",
-        "--ctx-size",
-        type=count(0),
-        metavar="N",
-        help="tokens of context; 0: as trained; default: as trained, up to 4096",
-    )
-    add_execution(parser)
-    parser.set_defaults(batch_size=2048)
-    parser.agree("--no-warmup", "--log-disable")
-    parser.refuse(llamacpp.COMMON + llamacpp.EMBEDDING, "llama-embedding")
 
 
 def run(given: argparse.Namespace) -> int:

@@ -55,12 +55,7 @@ def add_execution(parser: Parser) -> None:
     group.add_argument(
         "-ub", "--ubatch-size", type=count(1), metavar="N", help="the same; the smaller counts"
     )
-    types = [name for name in KV_TYPES if isinstance(name, str)]
-    for what in "kv":
-        group.add_argument(
-            f"-ct{what}", f"--cache-type-{what}", choices=types, default="f16", metavar="TYPE",
-            help=f"type of the {what} cache: {', '.join(types)} (default: f16)",
-        )  # fmt: skip
+    add_cache_types(group)
     mapping = group.add_mutually_exclusive_group()
     mapping.add_argument("--mmap", action="store_true", default=True, help="map the file (default)")
     mapping.add_argument("--no-mmap", action="store_false", dest="mmap", help="read it instead")
@@ -75,6 +70,21 @@ def add_execution(parser: Parser) -> None:
         help="keep what slides out of windows too (default); --no-swa-full: do not, on the CPU",
     )
     parser.agree("-kvo", "--kv-offload")
+    add_overrides(group)
+    group.add_argument("-v", "--verbose", action="store_true", help="say more, on standard error")
+
+
+def add_cache_types(group: argparse._ArgumentGroup) -> None:
+    types = [name for name in KV_TYPES if isinstance(name, str)]
+    for what in "kv":
+        group.add_argument(
+            f"-ct{what}", f"--cache-type-{what}", choices=types, default="f16", metavar="TYPE",
+            help=f"type of the {what} cache: {', '.join(types)} (default: f16)",
+        )  # fmt: skip
+
+
+def add_overrides(group: argparse._ArgumentGroup) -> None:
+    """What is otherwise in the model's metadata."""
     group.add_argument(
         "--rope-freq-base", type=number(0), default=0.0, metavar="X", help="default: the model's"
     )
@@ -87,7 +97,6 @@ def add_execution(parser: Parser) -> None:
         "--override-kv", action="append", default=[], type=override, metavar="KEY=TYPE:VALUE",
         help="read the model as if its metadata said so; TYPE is int, float, bool or str",
     )  # fmt: skip
-    group.add_argument("-v", "--verbose", action="store_true", help="say more, on standard error")
 
 
 def add_template(parser: argparse._ActionsContainer) -> None:
