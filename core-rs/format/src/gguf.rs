@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::Order;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::header::{Header, Part};
 use crate::joined::Joined;
 use crate::metadata::Metadata;
@@ -175,6 +176,21 @@ impl Gguf {
     /// Any range of the file: borrowed where the file is mapped, else read.
     pub fn read_range(&self, offset: u64, n_bytes: u64) -> Result<Cow<'_, [u8]>> {
         read_range(self.source.as_ref(), offset, n_bytes)
+    }
+
+    /// Writes a range of the file to `out`. A write fails on lost pages of a map as if `out` were broken,
+    /// so the source has the first word.
+    pub(crate) fn copy_range(&self, offset: u64, n_bytes: u64, out: &mut dyn Write) -> Result<()> {
+        let bytes = self.read_range(offset, n_bytes)?;
+        let written = out.write_all(&bytes).doing("write tensor data");
+        drop(bytes);
+        self.source.intact()?;
+        if written.is_err() {
+            let mut again = vec![0; n_bytes as usize];
+            self.source.read_at(offset, &mut again)?;
+        }
+        self.source.release(offset, n_bytes);
+        written
     }
 
     /// All elements of a tensor as f32, `shape[0]` fastest.

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::gguf::{Gguf, TensorInfo};
 use crate::header::ALIGNMENT_KEY;
 use crate::metadata::Metadata;
@@ -180,13 +180,8 @@ fn copy_tensor(src: &Gguf, tensor: &TensorInfo, out: &mut dyn Write) -> Result<(
     let mut done = 0;
     while done < tensor.n_bytes {
         let n = COPY_BYTES.min(tensor.n_bytes - done);
-        let offset = tensor.offset + done;
-        let bytes = src
-            .read_range(offset, n)
+        src.copy_range(tensor.offset + done, n, out)
             .map_err(|e| e.in_tensor(&tensor.name))?;
-        out.write_all(&bytes).doing("write tensor data")?;
-        drop(bytes);
-        src.source().release(offset, n);
         done += n;
     }
     Ok(())

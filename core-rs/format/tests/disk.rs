@@ -5,12 +5,15 @@ mod common;
 use std::fs::OpenOptions;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Folder, words};
+use common::{Folder, golden, words};
 use puna_format::quantize::{FileType, Options, quantize_file};
+use puna_format::safetensors::SafeTensors;
 use puna_format::{
-    DType, FileSource, Gguf, Mmap, PartLimit, Source, SplitOptions, Writer, split_file,
+    Bytes, DType, Error, FileSource, Gguf, Mmap, PartLimit, Source, SplitOptions, Writer,
+    merge_file, split_file,
 };
 
 const N: u64 = 1 << 16;
@@ -52,7 +55,7 @@ fn a_mapped_file_that_shrinks_is_an_error() {
         "{error}"
     );
     assert!(gguf.dequantize("a.weight").is_err());
-    let never = std::sync::atomic::AtomicBool::new(false);
+    let never = AtomicBool::new(false);
     let options = Options::new(FileType::Q8_0);
     let path = folder.0.join("q.gguf");
     let error = words(quantize_file(&gguf, &path, &options, &mut |_| {}, &never));
@@ -81,6 +84,97 @@ fn bytes_held_while_the_file_shrinks_turn_to_zeros_and_the_source_says_so() {
         assert!(map.slice(0, 1).is_none());
     }
     assert!(maps[2].intact().is_ok()); // of this one, nobody touched a lost page
+}
+
+/// Borrowed bytes that turn out to be lost after use, or whose file cannot be read any more.
+struct Failing {
+    bytes: Bytes,
+    is_lost: AtomicBool,
+    is_unreadable: AtomicBool,
+}
+
+impl Failing {
+    fn new(bytes: Vec<u8>) -> Arc<Failing> {
+        Arc::new(Failing {
+            bytes: Bytes::new(bytes),
+            is_lost: AtomicBool::new(false),
+            is_unreadable: AtomicBool::new(false),
+        })
+    }
+}
+
+fn unless(failed: &AtomicBool) -> puna_format::Result<()> {
+    match failed.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::Io {
+            action: "keep the source",
+            source: std::io::Error::other("it is gone"),
+        }),
+    }
+}
+
+impl Source for Failing {
+    fn len(&self) -> u64 {
+        self.bytes.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> puna_format::Result<()> {
+        unless(&self.is_unreadable)?;
+        self.bytes.read_at(offset, buf)
+    }
+
+    fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        self.bytes.slice(offset, len)
+    }
+
+    fn intact(&self) -> puna_format::Result<()> {
+        unless(&self.is_lost)
+    }
+}
+
+/// The bytes of a model of a small tensor and one too large to be written out of a buffer.
+fn small_and_large() -> Vec<u8> {
+    let mut writer = Writer::new();
+    for (name, n) in [("small", N), ("large", 16 * N)] {
+        writer
+            .add_tensor(name, DType::F32, &[n], vec![0; 4 * n as usize])
+            .unwrap();
+    }
+    let mut bytes = Vec::new();
+    writer.write_to(&mut bytes, &mut |_| {}).unwrap();
+    bytes
+}
+
+const EACH_ALONE: SplitOptions = SplitOptions {
+    limit: PartLimit::Tensors(1),
+    no_tensor_first: false,
+};
+
+#[test]
+fn nothing_is_made_of_lost_bytes() {
+    let folder = Folder::new();
+    let path = folder.0.join("copy.gguf");
+    let source = Failing::new(small_and_large());
+    let src = Gguf::from_source(source.clone()).unwrap();
+    source.is_lost.store(true, Ordering::Relaxed);
+    let copy = Options {
+        copy: true,
+        ..Options::new(FileType::F16)
+    };
+    let never = AtomicBool::new(false);
+    let floats = Failing::new(std::fs::read(golden("plain.safetensors")).unwrap());
+    let tensors = SafeTensors::from_source(floats.clone()).unwrap();
+    floats.is_lost.store(true, Ordering::Relaxed);
+    for error in [
+        words(merge_file(&src, &path, &mut |_| {})),
+        words(split_file(&src, &path, &EACH_ALONE, &mut |_| {})),
+        words(quantize_file(&src, &path, &copy, &mut |_| {}, &never)),
+        words(src.dequantize("small")),
+        words(tensors.to_f32("float32")),
+    ] {
+        assert!(error.contains("cannot keep the source"), "{error}");
+    }
+    assert!(folder.names().is_empty());
 }
 
 /// What is no map of ours ends the process as ever.
@@ -217,25 +311,29 @@ fn a_disk_that_fills_at_the_last_part_leaves_no_part() {
         return;
     }
     let folder = Folder::new();
-    let mut writer = Writer::new();
-    for (name, n) in [("small", N), ("large", 4 * N)] {
-        writer
-            .add_tensor(name, DType::F32, &[n], vec![0; 4 * n as usize])
-            .unwrap();
-    }
-    let mut bytes = Vec::new();
-    writer.write_to(&mut bytes, &mut |_| {}).unwrap();
-    let src = common::open(bytes).unwrap();
-    let options = SplitOptions {
-        limit: PartLimit::Tensors(1),
-        no_tensor_first: false,
-    };
-    let error = words(split_file(&src, &folder.0.join("p"), &options, &mut |_| {}));
-    assert!(
-        error.contains("p-00002-of-00002.gguf: cannot write"),
-        "{error}"
-    );
+    let src = common::open(small_and_large()).unwrap();
+    let prefix = folder.0.join("p");
+    let error = words(split_file(&src, &prefix, &EACH_ALONE, &mut |_| {}));
+    let expected = "p-00002-of-00002.gguf: tensor \"large\": cannot write";
+    assert!(error.contains(expected), "{error}");
     assert!(folder.names().is_empty());
+}
+
+/// The system refuses to write a lost page of a map, which looks like a fault of the new file.
+#[test]
+#[cfg(unix)]
+fn a_write_that_fails_for_the_source_is_no_fault_of_the_new_file() {
+    let name = "a_write_that_fails_for_the_source_is_no_fault_of_the_new_file";
+    if !with_small_disk(name, 1200) {
+        return;
+    }
+    let folder = Folder::new();
+    let source = Failing::new(small_and_large());
+    let src = Gguf::from_source(source.clone()).unwrap();
+    source.is_unreadable.store(true, Ordering::Relaxed);
+    let error = words(merge_file(&src, &folder.0.join("copy"), &mut |_| {}));
+    let expected = "tensor \"large\": cannot keep the source";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

@@ -36,12 +36,7 @@ impl Convert<'_> {
                 return Ok(false);
             }
             let n = COPY_BYTES.min(self.tensor.n_bytes - done);
-            let offset = self.tensor.offset + done;
-            let bytes = self.src.read_range(offset, n)?;
-            out.write_all(&bytes).doing("write tensor data")?;
-            drop(bytes);
-            self.src.source().intact()?;
-            self.src.source().release(offset, n);
+            self.src.copy_range(self.tensor.offset + done, n, out)?;
             done += n;
         }
         Ok(true)

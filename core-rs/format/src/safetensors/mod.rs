@@ -158,7 +158,9 @@ impl SafeTensors {
     pub fn to_f32(&self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.require_tensor(name)?;
         let bytes = self.read_tensor(tensor)?;
-        tensor.dtype.decode(&bytes).map_err(|e| e.in_tensor(name))
+        let values = tensor.dtype.decode(&bytes).map_err(|e| e.in_tensor(name))?;
+        self.source.intact()?;
+        Ok(values)
     }
 }
 
