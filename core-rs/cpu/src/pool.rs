@@ -41,6 +41,16 @@ struct State {
 pub(crate) struct Pool {
     state: Arc<State>,
     threads: Vec<JoinHandle<()>>,
+    /// The process that has the threads: one forked from it has none of them.
+    process: u32,
+}
+
+/// A process's number; WASM has only one, without a number.
+fn this_process() -> u32 {
+    if cfg!(target_family = "wasm") {
+        return 0;
+    }
+    std::process::id()
 }
 
 impl Pool {
@@ -61,6 +71,7 @@ impl Pool {
         let mut pool = Pool {
             state,
             threads: vec![],
+            process: this_process(),
         };
         for worker in 1..n_workers {
             let state = Arc::clone(&pool.state);
@@ -89,10 +100,23 @@ impl Pool {
     }
 
     /// Runs `job` on the first `n_workers` workers.
+    ///
+    /// # Errors
+    /// A worker panicked, or the workers are in the process that this one was forked from.
     pub(crate) fn run_on(&self, n_workers: usize, job: &Arc<impl Job + 'static>) -> Result<()> {
         assert!((1..=self.n_workers()).contains(&n_workers), "{n_workers}");
         let state = &*self.state;
         if n_workers > 1 {
+            if self.process != this_process() {
+                return Err(Error::Device {
+                    executor: "cpu".into(),
+                    message: format!(
+                        "its threads are in process {}, from which this one was forked: open the \
+                         model behind the fork, or with one thread",
+                        self.process
+                    ),
+                });
+            }
             let mut slot = state.lock();
             *slot = Some((Arc::clone(job) as Arc<dyn Job>, n_workers));
             state.busy.store(n_workers - 1, Ordering::Relaxed);
@@ -114,6 +138,10 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.process != this_process() {
+            // There is nobody to wake or to wait for.
+            return std::mem::forget(std::mem::take(&mut self.threads));
+        }
         self.state.closing.store(true, Ordering::Release);
         drop(self.state.lock());
         self.state.wake.notify_all();
