@@ -36,9 +36,11 @@ def session_options(
         expected = f"n_threads = {n_threads} or None: prompt and generation run on the same threads"
         raise ArgumentError(f"n_threads_batch = {short(n_threads_batch)}, expected {expected}")
     batch = integer("n_batch", n_batch, 1)
-    if n_ubatch is not None:  # llama.cpp's name for the most tokens that are evaluated at once
-        batch = min(batch, integer("n_ubatch", n_ubatch, 1))
     embeds = flag("embedding", embedding)
+    if n_ubatch is not None:  # llama.cpp's name for the most tokens that are evaluated at once
+        at_once = integer("n_ubatch", n_ubatch, 1)
+        # A text to embed is pooled in one run: less than `n_batch` would lose its end.
+        batch = batch if embeds else min(batch, at_once)
     return {
         "n_gpu_layers": integer("n_gpu_layers", n_gpu_layers, -1),
         "n_ctx": integer("n_ctx", n_ctx, 0),

@@ -136,3 +136,13 @@ def test_a_wrong_input_is_named(bert, value):
 def test_a_wrong_pooling_is_named(tiny, value):
     with pytest.raises(puna.errors.ArgumentError, match="pooling_type = "):
         puna.Llama(tiny, embedding=True, pooling_type=value)
+
+
+def test_a_text_is_evaluated_at_once_whatever_n_ubatch_says():
+    text = "a text of a few more tokens than four"
+    with (
+        puna.Llama(embedding=True, n_ctx=64, pooling_type=1) as whole,
+        puna.Llama(embedding=True, n_ctx=64, pooling_type=1, n_ubatch=4) as cut,
+    ):
+        assert cut.embed(text) == whole.embed(text)
+        assert cut.n_batch == whole.n_batch
