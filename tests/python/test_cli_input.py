@@ -132,3 +132,17 @@ def test_what_is_no_text_is_refused(puna_, bundled):
     code, out, err = puna_("run", typed=b"ab\xff")
     assert (code, out) == (1, "")
     assert err == "puna: error: standard input: byte 2 is no UTF-8, expected text\n"
+
+
+@pytest.mark.parametrize(("word", "says"), [("-p", "-p"), ("--", "words")])
+@pytest.mark.parametrize("command", ["run", "chat", "tokenize", "embed"])
+def test_an_argument_that_is_no_text_is_refused(command, word, says, puna_, bundled):
+    code, out, err = puna_(command, word, "caf\udce9")
+    assert (code, out) == (2, "")
+    assert err == f"puna: error: {says}: byte 3 is no UTF-8, expected text (see puna {command} --help)\n"
+
+
+def test_after_a_line_that_is_no_text_the_talk_goes_on(puna_, bundled):
+    code, out, err = puna_("chat", "--temp", "0", typed=b"caf\xe9\nHello\n")
+    assert (code, out) == (1, HELLO)
+    assert err.startswith("puna: error: standard input: byte 3 is no UTF-8, expected text\nprompt ")

@@ -11,7 +11,7 @@ from puna.cli.model import add_execution, add_model, load
 from puna.cli.parser import Parser, UsageError, count, unescaped
 from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input
-from puna.cli.text import add_escape
+from puna.cli.text import add_escape, check_texts
 from puna.embedding import NAMES
 from puna.errors import ContextError
 
@@ -80,6 +80,7 @@ def add_vectors(parser: Parser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     take_model(given)
+    check_texts(given)
     texts = texts_of(given)
     pooling = -1 if given.pooling is None else NAMES[given.pooling]
     with load(given, given.ctx_size, embedding=True, pooling_type=pooling) as llm:

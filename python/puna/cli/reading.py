@@ -14,6 +14,10 @@ from puna.errors import ArgumentError
 SILENCE_S = 2.0
 
 
+class NoTextError(ArgumentError):
+    """A text with bytes that are no UTF-8."""
+
+
 def read_text(path: str) -> str:
     """A file of UTF-8."""
     return decoded(path, Path(path).read_bytes())
@@ -42,6 +46,24 @@ def decoded(name: str, data: bytes) -> str:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ArgumentError(f"{name}: byte {error.start} is no UTF-8, expected text") from error
+
+
+def check_text(name: str, text: str) -> str:
+    """A text of the command line or a keyboard as it is; Python hands bytes that are no UTF-8 on as lone
+    surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        place = len(text[: error.start].encode())
+        raise NoTextError(f"{name}: byte {place} is no UTF-8, expected text") from error
+    return text
+
+
+def take_stray_bytes() -> None:
+    """From here on bytes that are no UTF-8 are for `check_text` to refuse: a strict reader would lose the
+    lines that it has read already."""
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":
+        sys.stdin.reconfigure(errors="surrogateescape")
 
 
 def is_piped() -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from puna.cli import text
 from puna.cli.model import add_template
-from puna.cli.reading import read_text
+from puna.cli.reading import NoTextError, check_text, read_text, take_stray_bytes
 from puna.cli.terminal import described, fail, note
 from puna.errors import ArgumentError, PunaError
 from puna.llama import Llama
@@ -97,16 +97,17 @@ def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int
     sees = sys.stdin.isatty() and sys.stderr.isatty()
     if sees and not once:
         note("a conversation: /help lists the commands, Ctrl-C stops an answer, /exit leaves")
-    interrupted = False
+    take_stray_bytes()
+    code, interrupted = 0, False
     while not talk.ended:
         try:
-            line = first if first is not None else message(talk.given)
+            line = first if first is not None else check_text("standard input", message(talk.given))
             first = None
             if not line.strip():
                 continue
             interrupted = not obey(talk, line)
             if once and not line.startswith("/"):
-                return 130 if interrupted else 0
+                return 130 if interrupted else code
         except EOFError:
             if sees:
                 print()
@@ -118,11 +119,14 @@ def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int
             interrupted = True
             if sees:
                 note("Ctrl-C again leaves")
+        except NoTextError as error:  # of one line: those after it may be text
+            fail(str(error))
+            code = 0 if sees else 1
         except (PunaError, OSError) as error:
             if not sees:
                 raise
             fail(described(error))
-    return 0
+    return code
 
 
 def obey(talk: Talk, line: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from puna.cli import sampling
 from puna.cli.model import load, path_of
 from puna.cli.parser import Parser, UsageError, count
-from puna.cli.reading import read_input, read_text
+from puna.cli.reading import NoTextError, check_text, read_input, read_text
 from puna.cli.terminal import Colour, note
 from puna.errors import ContextError
 from puna.gguf import Metadata, Reader
@@ -34,6 +34,20 @@ def add_escape(parser: argparse._ActionsContainer) -> None:
         "-e", "--escape", action="store_true", default=True, help=r"read \n, \t, \" in texts (default)"
     )
     escape.add_argument("--no-escape", action="store_false", dest="escape", help="a backslash is a backslash")
+
+
+def check_texts(given: argparse.Namespace) -> None:
+    """Refuses texts of the command line that are none. Files may have any name."""
+    flags = {
+        "words": "words", "prompt": "-p", "system_prompt": "-sys", "reverse_prompt": "-r",
+        "in_prefix": "--in-prefix", "in_suffix": "--in-suffix", "embd_separator": "--embd-separator",
+    }  # fmt: skip
+    for name, flag in flags.items():
+        value = getattr(given, name, None) or ""
+        try:
+            check_text(flag, value if isinstance(value, str) else " ".join(value))
+        except NoTextError as error:
+            raise UsageError(str(error)) from error
 
 
 def add_output(parser: Parser) -> None:
@@ -98,6 +112,7 @@ def limit(predict: int) -> dict[str, Any]:
 def start(given: argparse.Namespace) -> tuple[Llama, str | None, str | None, dict[str, Any]]:
     """The model of the flags, its prompt and system prompt, and the keywords of a completion."""
     Colour.mode = given.color
+    check_texts(given)
     sampling.unescape(given, "prompt", "system_prompt", "reverse_prompt", "in_prefix", "in_suffix")
     prompt, system = prompt_of(given), system_of(given)
     metadata = Reader(path_of(given)).metadata

@@ -8,7 +8,7 @@ from puna.cli.model import add_model, path_of
 from puna.cli.parser import UsageError, unescaped
 from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input, read_stdin
-from puna.cli.text import add_escape
+from puna.cli.text import add_escape, check_texts
 from puna.tokenizer import Tokenizer
 
 EPILOG = """examples:
@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     take_model(given)
+    check_texts(given)
     text = text_of(given)
     tokenizer = Tokenizer(path_of(given))
     tokens = tokenizer.encode(text, add_bos=not given.no_bos, special=not given.no_parse_special)
