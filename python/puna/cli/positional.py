@@ -13,7 +13,13 @@ HUB = re.compile(
 )
 # Names of Ollama's library: gemma3:4b, llama3.2, qwen2.5-coder:latest.
 FAMILIES = "llama|gemma|qwen|mistral|mixtral|phi|deepseek|smollm|tinyllama|gpt-oss"
-OLLAMA = re.compile(rf"[a-z][\w.-]*:(latest|e?[\d.]+[bm](-\S*)?)|({FAMILIES})[\d.]*(-[\w.]+)*")
+EMBEDDERS = (
+    "nomic-embed-text|mxbai-embed|all-minilm|bge-(m3|large|base|small)|snowflake-arctic-embed2?|embeddinggemma"
+    "|granite-embedding|paraphrase-multilingual"
+)
+OLLAMA = re.compile(
+    rf"[a-z][\w.-]*:(latest|e?[\d.]+[bm](-\S*)?)|(({FAMILIES})[\d.]*|{EMBEDDERS})(-[\w.]+)*(:[\w.-]+)?"
+)
 
 
 def take_model(given: argparse.Namespace) -> None:
