@@ -33,11 +33,13 @@ def render(
     as `tools`, `documents`, `enable_thinking`.
 
     Errors: `TemplateError` for a template that is broken, refuses the conversation (`raise_exception`),
-    or runs for ever; `ArgumentError` for messages that are none.
+    or runs for ever; `ArgumentError` for messages that are none, and for a word that names no format.
     """
     if not isinstance(template, str):
         raise wrong_type("template", template, "a str")
     known = FORMATS.get(template)
+    if known is None and "{" not in template and len(template.split()) == 1:
+        raise ArgumentError(f"template = {short(template)}, expected Jinja or one of {names()}")
     compiled = core.ChatTemplate(known.template if known else template, bos=bos_token, eos=eos_token)
     for index, message in enumerate(listed(messages)):
         if not isinstance(message, Mapping):
@@ -54,7 +56,7 @@ class ChatFormat:
 
     def __init__(self, tokenizer: Tokenizer, template: str | None, name: str | None = None) -> None:
         self.stop: list[str] = []
-        known = ", ".join(repr(k) for k in FORMATS)
+        known = names()
         if name not in (None, "jinja", "chat_template.default"):
             expected = f"None (the model's own), {known}"
             if not isinstance(name, str):
@@ -79,6 +81,11 @@ class ChatFormat:
         """The tokens of a rendered conversation, with one BOS, whether or not the template wrote it."""
         written = bool(self._bos) and text.startswith(self._bos)
         return self._tokenizer.encode(text, add_bos=not written, special=True)
+
+
+def names() -> str:
+    """The known formats, for errors."""
+    return ", ".join(repr(name) for name in FORMATS)
 
 
 def as_json(name: str, value: object) -> str:

@@ -142,3 +142,10 @@ def test_a_model_without_a_template_says_what_to_give(llm):
 def test_an_unknown_format_is_refused_at_once(tiny):
     with pytest.raises(puna.errors.ArgumentError, match="chat_format = 'pirate', expected None"):
         puna.Llama(tiny, chat_format="pirate")
+
+
+def test_a_word_that_names_no_format_is_no_template():
+    with pytest.raises(
+        puna.errors.ArgumentError, match="template = 'chatmll', expected Jinja or one of 'chatml'"
+    ):
+        puna.chat.render("chatmll", HELLO)
