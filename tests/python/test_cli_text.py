@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import math
+import subprocess
 import sys
 
 import pytest
@@ -185,3 +186,15 @@ def test_escapes_are_read_once():
     found = argparse.Namespace(escape=True, dry_sequence_breaker=None, prompt=r"a\nb\t\x41\\n\q\x4")
     sampling.unescape(found, "prompt")
     assert found.prompt == "a\nb\tA\\n\\q\\x4"
+
+
+@pytest.mark.native
+def test_a_prompt_alone_is_timed_without_an_import(bundled):
+    """Arrays for a function of Python's would bring numpy, and its import into the prompt's time."""
+    program = (
+        "import sys; from puna.cli import main; code = main(['run', '-p', 'Hello', '-n', '0']);"
+        "sys.exit(code or 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "\n")
+    assert "generated 0 tokens - t/s" in done.stderr

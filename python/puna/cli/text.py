@@ -105,7 +105,7 @@ def options(given: argparse.Namespace, metadata: Metadata) -> dict[str, Any]:
 def limit(predict: int) -> dict[str, Any]:
     """Keywords for -n; `Llama` takes 0 for no limit, as llama-cpp-python does."""
     if predict == 0:
-        return {"max_tokens": 1, "stopping_criteria": lambda *_: True}
+        return {"max_tokens": 1}  # which `Answer` leaves out
     return {"max_tokens": predict if predict > 0 else None}
 
 
@@ -139,6 +139,8 @@ class Answer:
                 for chunk in chunks:
                     choice: Mapping[str, Any] = chunk["choices"][0]
                     piece = choice["delta"].get("content", "") if "delta" in choice else choice["text"]
+                    if self.given.predict == 0 and self.llm.timings.n_tokens:
+                        piece = ""
                     self.text += piece
                     print(piece, end="", flush=True)
         except ContextError as error:
@@ -162,7 +164,8 @@ def note_speed(given: argparse.Namespace, llm: Llama, *, with_load: bool = True)
     t = llm.timings
     parts = [f"load {llm.load_s * 1000:.0f} ms"] if with_load else []
     parts.append(f"prompt {t.n_prompt} tokens {rate(t.n_prompt, t.prompt_s)}")
-    parts.append(f"generated {t.n_tokens} tokens {rate(t.n_generated, t.generated_s)}")
+    n_shown = t.n_tokens if given.predict else 0
+    parts.append(f"generated {n_shown} tokens {rate(t.n_generated, t.generated_s)}")
     note(" | ".join([*parts, llm.device]))
 
 
