@@ -193,6 +193,7 @@ impl Model {
             let middle = tensor.offset + (tensor.n_bytes - n) / 2;
             hash = fnv(hash, &self.gguf.read_range(middle, n)?);
         }
+        self.gguf.source().intact()?;
         Ok(hash)
     }
 
