@@ -38,10 +38,9 @@ USAGE = "puna quantize [FLAG ...] IN [OUT] TYPE [THREADS]"
 
 
 def add(commands: Any) -> None:
-    types = " ".join(name for name in core.file_types() if not name.startswith(("IQ1", "IQ2", "IQ3")))
     parser = commands.add_parser(
         "quantize", help="write a model as another type", usage=USAGE, description=__doc__,
-        epilog=EPILOG.format(types=textwrap.fill(f"{types} COPY", 100)),
+        epilog=EPILOG.format(types=textwrap.fill(" ".join(made()), 100)),
     )  # fmt: skip
     parser.set_defaults(run=run, refuse=parser.error)
     parser.add_argument(
@@ -69,6 +68,11 @@ def add(commands: Any) -> None:
         help="set metadata; TYPE is int, float, bool or str",
     )  # fmt: skip
     parser.refuse(llamacpp.QUANTIZE, "llama-quantize")
+
+
+def made() -> list[str]:
+    """The types that there are encoders for."""
+    return [*(name for name in core.file_types() if not name.startswith(("IQ1", "IQ2", "IQ3"))), "COPY"]
 
 
 def run(given: argparse.Namespace) -> int:
@@ -112,11 +116,13 @@ def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
         wrong(given, f"{' '.join(given.arguments)!r}, expected IN [OUT] TYPE [THREADS]")
     type_ = core.file_type(rest[0])
     if type_ is None:
-        known = [*core.file_types(), "COPY"]
+        known = made()
         meant = re.sub("[^A-Z0-9]", "", rest[0].upper())
         near = [name for name in known if name.replace("_", "") == meant]
         expected = near[0] if near else f"one of {' '.join(known)}"
         wrong(given, f"TYPE: {rest[0]!r}, expected {expected}")
+    if type_ not in made():
+        wrong(given, f"TYPE: {rest[0]!r} can be run but not made, expected one of {' '.join(made())}")
     n_threads = parsed(given, count(1, 1024), rest[1]) if len(rest) > 1 else 0
     if target is None:
         suffix = "" if given.keep_split else ".gguf"
