@@ -77,7 +77,15 @@ def test_where_nothing_comes_in_there_is_no_prompt(puna_, bundled, stories):
     assert (
         "no prompt, so it is 'Once upon a time'; -p TEXT is one" in puna_(*RUN, "-m", stories, "-n", "3")[2]
     )
-    assert puna_(*RUN, "-n", "3")[1] == puna_(*RUN, "-n", "3", typed=b"")[1] != ""
+    assert puna_(*RUN, "-n", "3")[1] != ""
+
+
+@pytest.mark.parametrize("command", ["run", "run -f -", "chat -f -"])
+@pytest.mark.parametrize("typed", [b"", b"\n"])
+def test_a_prompt_that_comes_in_empty_is_refused(command, typed, puna_, bundled):
+    code, out, err = puna_(*command.split(), typed=typed)
+    assert (code, out) == (2, "")
+    assert err.startswith("puna: error: standard input is empty, expected a prompt; < /dev/null is none (see")
 
 
 @pytest.mark.native

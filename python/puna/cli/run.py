@@ -64,11 +64,9 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     take_model(given)
-    piped = not given.words and given.prompt is None and given.file is None and is_piped()
-    if piped:
+    if not given.words and given.prompt is None and given.file is None and is_piped():
         given.file = "-"
     llm, prompt, system, options = text.start(given)
-    prompt = prompt or None if piped else prompt
     with llm:
         chats = given.conversation
         if chats is None:

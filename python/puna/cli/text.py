@@ -8,7 +8,7 @@ from typing import Any
 from puna.cli import sampling
 from puna.cli.model import load, path_of
 from puna.cli.parser import Parser, UsageError, count
-from puna.cli.reading import NoTextError, check_text, read_input, read_text
+from puna.cli.reading import NoTextError, check_text, is_piped, read_input, read_text
 from puna.cli.terminal import Colour, note
 from puna.errors import ContextError
 from puna.gguf import Metadata, Reader
@@ -88,6 +88,8 @@ def prompt_of(given: argparse.Namespace) -> str | None:
     if given.file is None:
         return prompt
     text = read_input(given.file).removesuffix("\n")
+    if not text and not prompt and given.file == "-" and is_piped():
+        raise UsageError("standard input is empty, expected a prompt; < /dev/null is none")
     return f"{prompt}\n\n{text}" if prompt else text
 
 
