@@ -82,6 +82,10 @@ def test_a_full_context_is_noticed_and_cleared(chat):
     assert "the context of 16 tokens is full: /clear begins anew" in chat("Hello\n", "-c", "16")[2]
 
 
+def test_blanks_around_a_command_are_nothing(chat):
+    assert chat(" /exit \nnever read\n") == (0, "", "")
+
+
 def test_no_token_is_no_answer(chat):
     assert chat("Hello\n/history\n", "-n", "0")[1] == "\nuser: Hello\nassistant: \n"
 

@@ -147,8 +147,8 @@ def message(given: argparse.Namespace) -> str:
         while '"""' not in lines[-1][3 if len(lines) == 1 else 0 :]:
             lines.append(prompted("  "))
         return "\n".join(lines)[3:].rpartition('"""')[0]
-    if line.startswith("/"):
-        return line
+    if line.lstrip().startswith("/"):
+        return line.strip()
     if given.multiline_input:
         while not lines[-1].endswith(("\\", "/")):
             lines.append(prompted("  "))
