@@ -179,6 +179,7 @@ def test_devices_begin_with_the_cpu(capsys):
         ),
         (["rnu", "a"], 2, "command 'rnu', expected puna run"),
         (["ls"], 2, "command 'ls', expected puna list"),
+        (["-m", "x", "-p", "y z"], 2, "-m: no command before it, expected puna run -m x -p 'y z'"),
         (["serve", "-m", "a.gguf"], 2, "there is no server"),
         (["a.gguf", "a"], 2, "command 'a.gguf', expected puna run a.gguf"),
         (["bench", "-pg", "512,128"], 2, "-pg is a flag of llama-bench that Puna has not"),

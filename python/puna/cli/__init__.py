@@ -3,6 +3,7 @@
 import difflib
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -63,6 +64,9 @@ def check_command(top: Parser, arguments: Sequence[str]) -> None:
     names = [command.__name__.rpartition(".")[2] for command in COMMANDS]
     if first is None or first in names:
         return
+    if arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
+        line = shlex.join(["puna", "run", *arguments])
+        top.error(f"{arguments[0]}: no command before it, expected {line}")
     near = [f"puna {name}" for name in difflib.get_close_matches(first, names, n=1)]
     if first.lower().endswith(".gguf"):
         near = [f"puna run {first}"]
