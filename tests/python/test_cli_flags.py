@@ -76,6 +76,8 @@ def test_a_file_that_is_there_is_no_model_of_the_hub(puna_, stories, tmp_path, m
     ("arguments", "code", "says"),
     [
         ("run nothing.gguf Why?", 1, "nothing.gguf"),
+        ("run -m user/model:Q4_0 Why?", 1, "user/model:Q4_0: No such file or directory; one of huggingface.co comes by -hf user/model:Q4_0"),
+        ("info -m user/model", 1, "one of huggingface.co comes by -hf user/model"),
         ("run user/repository Why?", 2, "expected a text: a model comes by -hf user/repository, a text like this by -p"),
         ("run llama3.2 Why?", 2, "'llama3.2', expected a text: a model comes by -m FILE or -hf user/repository:quant"),
         ("run gemma3:4b", 2, "Ollama's names are not known here"),
@@ -131,7 +133,12 @@ def test_what_was_meant_is_said_in_a_line(arguments, code, says, puna_, bundled)
         (["info", ""], 2, "'', expected a file"),
         (["bench", "-c", "99"], 2, "unrecognized arguments: -c"),
         (["run", "a", "-temp", "0"], 2, "unrecognized arguments: -temp; did you mean --temp?"),
+        (["run", "--repeat-penalty", "0", "a"], 2, "--repeat-penalty: '0', expected a number above 0"),
         (["run", "a", "-kv"], 2, "unrecognized arguments: -kv"),
+        (["run", "-n", "1", "-p", "x", "-hfv", "a/b"], 2, "unrecognized arguments: -hfv; did you mean"),
+        (["run", "a", "-ld", "x"], 2, "unrecognized arguments: -ld"),
+        (["run", "a", "-ev"], 2, "unrecognized arguments: -ev"),
+        (["bench", "-nx"], 2, "unrecognized arguments: -nx"),
         (["run", "-l", "5+nan", "a"], 2, "'5+nan', expected a token id and a number"),
         (["embed", "-c", "4", "Once upon a time there was a fox"], 1, "; -b N and -c N set more"),
     ],
@@ -145,6 +152,12 @@ def test_bad_input_is_named_with_what_was_expected(
     assert err.startswith("puna: error: ")
     assert err.count("\n") == 1
     assert says in err
+
+
+def test_a_value_may_follow_a_flag_of_one_letter_at_once(puna_, stories):
+    apart = ["run", "-m", stories, "-p", "Once", "-n", "3", "-t", "2", "-l", "5+1", "-s", "7"]
+    glued = ["run", f"-m{stories}", "-pOnce", "-n3", "-t2", "-l5+1", "-s7"]
+    assert puna_(*glued)[:2] == puna_(*apart)[:2] == (0, puna_(*apart)[1])
 
 
 def test_behind_two_dashes_all_are_words(puna_, stories):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from puna.cli.parser import Parser, UsageError, count, file, number, override
+from puna.cli.positional import looks_of_hub
 from puna.cli.pull import add_hub, pulled, spec
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
@@ -136,6 +137,9 @@ def path_of(given: argparse.Namespace) -> str:
     """The file of the flags; one of huggingface.co is pulled first."""
     if given.hf_repo and given.model:
         raise UsageError(f"models by -m {given.model} and -hf {given.hf_repo}, expected one")
+    if given.model and looks_of_hub(given.model):
+        hint = f"one of huggingface.co comes by -hf {given.model}"
+        raise ArgumentError(f"{given.model}: No such file or directory; {hint}")
     if given.hf_repo:
         given.model = pulled(given, given.hf_repo)
         given.hf_repo = None

@@ -64,7 +64,8 @@ class Parser(argparse.ArgumentParser):
         name, _, _ = option_string.partition("=")
         if f"-{name}" in self._option_string_actions:
             self.error(f"unrecognized arguments: {option_string}; did you mean -{name}?")
-        return [guess for guess in super()._get_option_tuples(option_string) if guess[1] in (name, name[:2])]
+        guesses = super()._get_option_tuples(option_string)
+        return [guess for guess in guesses if guess[1] == name or is_glued(*guess[:2], option_string)]
 
     def meant(self, flag: str) -> str:
         """The flag that is nearest to an unknown one, as the end of a message."""
@@ -89,6 +90,19 @@ class Parser(argparse.ArgumentParser):
                 )
                 assert isinstance(action, Refused)
                 action.tool = tool
+
+
+def is_glued(action: argparse.Action, flag: str, text: str) -> bool:
+    """Whether a text is a flag of one letter with its value: -n3, -mmodel.gguf; but -ld is no bias."""
+    value = text[2:]
+    if flag != text[:2] or action.nargs == 0 or isinstance(action, Refused):
+        return False
+    if value[:1].isalpha() and callable(action.type):
+        try:
+            action.type(value)
+        except (argparse.ArgumentTypeError, ValueError):
+            return False
+    return True
 
 
 # What others call them: Llama's keywords, Ollama, transformers.

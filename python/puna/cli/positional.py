@@ -65,6 +65,13 @@ def is_of_hub(word: str) -> bool:
     return bool(found["host"] or (not name.endswith(".gguf") and (found["quant"] or "gguf" in name)))
 
 
+def looks_of_hub(path: str) -> bool:
+    """Whether a path that leads nowhere may name a model of huggingface.co."""
+    name = path.lower()
+    found = HUB.fullmatch(path) and not name.startswith(".") and not name.endswith(".gguf")
+    return bool(found) and not os.path.exists(path)
+
+
 def repository(word: str) -> str:
     """`spec` of a word that argparse has passed already."""
     try:

@@ -32,6 +32,14 @@ class Flag:
     key: str = ""  # of `general.sampling.`, in files
 
 
+def positive(text: str) -> float:
+    """A number above 0, which something is divided by."""
+    value = number()(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
+    return value
+
+
 FLAGS = (
     Flag("--temp --temperature", "temperature", number(), 0.8, "0: always the likeliest token", "temp"),
     Flag("--top-k", "top_k", count(-(2**31)), 40, "keep so many; 0: all", "top_k"),
@@ -41,7 +49,7 @@ FLAGS = (
     Flag("--top-nsigma --top-n-sigma", "top_n_sigma", number(), -1.0, "keep within n sigma of the best; -1: off"),
     Flag("--xtc-probability", "xtc_probability", number(0, 1), 0.0, "exclude top choices; 0: off", "xtc_probability"),
     Flag("--xtc-threshold", "xtc_threshold", number(0), 0.1, "above 0.5: off", "xtc_threshold"),
-    Flag("--repeat-penalty", "repeat_penalty", number(0), 1.0, "1: off", "penalty_repeat"),
+    Flag("--repeat-penalty", "repeat_penalty", positive, 1.0, "1: off", "penalty_repeat"),
     Flag("--presence-penalty", "presence_penalty", number(), 0.0, "0: off"),
     Flag("--frequency-penalty", "frequency_penalty", number(), 0.0, "0: off"),
     Flag("--dry-multiplier", "dry_multiplier", number(), 0.0, "penalty of repeated sequences; 0: off"),
