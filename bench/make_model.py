@@ -15,6 +15,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import puna
 from gguf import GGMLQuantizationType as T
 from gguf import LlamaFileType as F
 
@@ -143,12 +144,15 @@ def write(path, size, kind):
 
 
 def ensure(folder, size, kind):
-    """The path of the model, made if it is not there yet."""
+    """The path of the model, made if it is not there yet: drawn in its type, or quantized from the one in F16."""
     path = Path(folder) / f"bench{size}-{kind}.gguf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         print(f"making {path}", file=sys.stderr)
-        write(path, size, kind)
+        if kind in FILES:
+            write(path, size, kind)
+        else:
+            puna.quantize_file(ensure(folder, size, "F16"), path, kind)
     return path
 
 
