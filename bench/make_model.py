@@ -15,9 +15,10 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-import puna
 from gguf import GGMLQuantizationType as T
 from gguf import LlamaFileType as F
+
+import puna
 
 
 @dataclass
