@@ -162,9 +162,8 @@ fn multiply(
         true => (n_blocks / (32 * ctx.n_workers)).clamp(1, 8),
         false => 1,
     };
-    while let Some(piece) = ctx.take_next_to(n_blocks.div_ceil(at_once)) {
-        let first = piece * at_once;
-        for i in first..(first + at_once).min(n_blocks) {
+    while let Some(taken) = ctx.take_next_to(n_blocks, at_once) {
+        for i in taken {
             let g = ends.partition_point(|&end| end <= i);
             let (id, rows) = rows_of(l, groups[g].expert);
             let range = blocks(&rows);

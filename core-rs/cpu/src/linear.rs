@@ -135,9 +135,8 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
         up: ZEROS,
         part: ZEROS,
     };
-    while let Some(piece) = ctx.take_next_to(n_blocks.div_ceil(at_once)) {
-        let first = piece * at_once;
-        for block in first..(first + at_once).min(n_blocks) {
+    while let Some(blocks) = ctx.take_next_to(n_blocks, at_once) {
+        for block in blocks {
             let (mut part, mut block, mut col) = (0, block, 0);
             while block >= widths[part].div_ceil(COLUMNS) {
                 block -= widths[part].div_ceil(COLUMNS);

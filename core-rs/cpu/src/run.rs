@@ -2,6 +2,7 @@
 //! separates ops.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -237,18 +238,18 @@ impl<'a> Ctx<'a> {
         self.run.counters[self.op * self.n_workers].fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The same for work that reads memory from front to back: every worker has a part of its own of the
-    /// `n` pieces, and goes on with those of others. Two that read by turns from one stream get two thirds
-    /// of what two streams give.
-    pub(crate) fn take_next_to(&self, n: usize) -> Option<usize> {
-        let n_workers = self.n_workers;
+    /// The same for work that reads memory from front to back, up to `at_once` of its `n` pieces at a time:
+    /// every worker has a part of its own of them, and goes on with those of others. Two that read by turns
+    /// from one stream get two thirds of what two streams give.
+    pub(crate) fn take_next_to(&self, n: usize, at_once: usize) -> Option<Range<usize>> {
+        let (n_takes, n_workers) = (n.div_ceil(at_once), self.n_workers);
         let counters = &self.run.counters[self.op * n_workers..][..n_workers];
         (self.worker..n_workers)
             .chain(0..self.worker)
             .find_map(|of| {
-                let (first, end) = (of * n / n_workers, (of + 1) * n / n_workers);
+                let (first, end) = (of * n_takes / n_workers, (of + 1) * n_takes / n_workers);
                 let i = first + counters[of].fetch_add(1, Ordering::Relaxed);
-                (i < end).then_some(i)
+                (i < end).then(|| i * at_once..((i + 1) * at_once).min(n))
             })
     }
 
