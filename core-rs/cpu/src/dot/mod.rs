@@ -47,7 +47,7 @@ pub(crate) mod q8_0;
 mod tests;
 mod unpack;
 
-pub(crate) use unpack::{byte, look_up, nibbles, six_bits, table_plus, with_bit};
+pub(crate) use unpack::{byte, look_up, nibbles, parts, six_bits, table_plus, with_bit};
 
 /// Types packed as the file has them.
 #[allow(unused_imports)]

@@ -7,7 +7,7 @@
 
 use puna_format::DType;
 
-use super::{Quant, Sub};
+use super::{Quant, Sub, parts};
 use crate::pack::{Field, Group};
 use crate::simd::Simd;
 
@@ -18,6 +18,9 @@ const SCALES: usize = 0;
 const CODES: usize = 1;
 const D: usize = 2;
 const D_MIN: usize = 3;
+
+/// The lowest two bits of each byte.
+const TWO: i32 = 0x0303_0303;
 
 impl Quant for Q2_K {
     const DTYPE: DType = DType::Q2_K;
@@ -54,7 +57,10 @@ impl Quant for Q2_K {
         let codes = &g.block::<S>(CODES, b, 16 * 4)[i / 4 * 8 * 4 * S::ROWS..];
         let shift = i as u32 % 4 * 2;
         Sub {
-            w: [two(s, codes, 0, shift), two(s, codes, 4, shift)],
+            w: [
+                parts(s, codes, 0, shift, TWO),
+                parts(s, codes, 4, shift, TWO),
+            ],
             scale: four(s, g, b, i, 0),
             min: s.splat(0.0),
         }
@@ -64,14 +70,6 @@ impl Quant for Q2_K {
     fn half_mins<S: Simd>(s: S, g: &Group, b: usize, i: usize) -> [S::F; 2] {
         four(s, g, b, i, 4)
     }
-}
-
-/// The codes at bit `shift` of the bytes of words `at ..+ 4`.
-#[inline(always)]
-fn two<S: Simd>(s: S, codes: &[u8], at: usize, shift: u32) -> [S::I; 4] {
-    let mask = s.splat_i(0x0303_0303);
-    let get = |j| s.and(s.shr(s.load(codes, (at + j) * 4 * S::ROWS), shift), mask);
-    [get(0), get(1), get(2), get(3)]
 }
 
 /// The nibbles from bit `shift` on of the two bytes of group `i`.

@@ -5,7 +5,13 @@ use crate::simd::Simd;
 /// Low nibbles (`shift` 0) or high ones (4) of four words from word `at` of a plane's block.
 #[inline(always)]
 pub(crate) fn nibbles<S: Simd>(s: S, words: &[u8], at: usize, shift: u32) -> [S::I; 4] {
-    let mask = s.splat_i(0x0f0f_0f0f);
+    parts(s, words, at, shift, 0x0f0f_0f0f)
+}
+
+/// What `mask` leaves of four words from word `at` of a plane's block, moved down by `shift`.
+#[inline(always)]
+pub(crate) fn parts<S: Simd>(s: S, words: &[u8], at: usize, shift: u32, mask: i32) -> [S::I; 4] {
+    let mask = s.splat_i(mask);
     let get = |j| s.and(s.shr(s.load(words, (at + j) * 4 * S::ROWS), shift), mask);
     [get(0), get(1), get(2), get(3)]
 }
