@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import js  # type: ignore[import-not-found]
 from pyodide.code import run_js  # type: ignore[import-not-found]
@@ -18,6 +18,8 @@ from pyodide.ffi import (  # type: ignore[import-not-found]
 from puna._native import core
 from puna.errors import Cancelled, DeviceError, FileError, MissingFileError
 from puna.sources import Progress
+
+T = TypeVar("T")
 
 
 class JsFile:
@@ -116,15 +118,16 @@ async def fetch(url: str, progress: Progress | None) -> JsFile:
     return JsFile(whole, url)
 
 
-def wait_for(work: Coroutine[Any, Any, None]) -> None:
-    """Waits for the GPU in a call that blocks, where the engine can switch stacks (JSPI)."""
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` answers. Waits for the GPU in a call that blocks, where the engine can switch stacks (JSPI)."""
     if not can_run_sync():
         work.close()
         raise DeviceError(
             "this tab cannot wait for WebGPU in a blocking call (no JSPI here); await the async twin instead: "
             "acreate_completion, acreate_chat_completion, aeval"
         )
-    run_sync(work)
+    found: T = run_sync(work)
+    return found
 
 
 def has_webgpu() -> bool:

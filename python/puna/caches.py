@@ -1,6 +1,5 @@
 """A saved context, and caches of such for prompts that come again: in memory, in a folder."""
 
-import array
 import hashlib
 import os
 import threading
@@ -9,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,13 @@ class LlamaState:
     """
 
     input_ids: list[int]
+    # Logits of the last tokens, as many as are kept: f32 [n_rows, n_vocab], a row behind another in an
+    # `array.array` where there is no numpy; `None` where there are none.
+    scores: Any = field(compare=False)
     n_tokens: int
     llama_state: bytes
     llama_state_size: int
     seed: int | None = None
-    scores: "array.array[float] | None" = None  # logits of the last token, f32 [n_vocab], if it has any
 
 
 class BaseLlamaCache(ABC):
@@ -149,7 +150,7 @@ class LlamaDiskCache(Cache):
         except OSError as error:
             raise refused(error, paths[found]) from error
         self._stamp(paths[found])
-        return LlamaState(list(found), len(found), data, len(data))
+        return LlamaState(list(found), None, len(found), data, len(data))
 
     def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
         head = len(key).to_bytes(8, "little") + b"".join(int(t).to_bytes(4, "little") for t in key)

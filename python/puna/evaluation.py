@@ -4,13 +4,16 @@ import array
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from puna import hooks
 from puna._native import core
 from puna.arguments import integer, token_list
 from puna.errors import ContextError, DeviceError, UnsupportedError
+from puna.scores import Scores
 from puna.sources import IN_BROWSER
+
+T = TypeVar("T")
 
 
 class Evaluation:
@@ -20,7 +23,8 @@ class Evaluation:
         self._open_session = session
         self._host = host
         self._embeds = False
-        self._rows: list[core.Array] = []  # logits, as they were evaluated
+        self._rows: list[core.Array] = []  # logits of the last tokens, as they were evaluated
+        self._rows_behind: list[int] = []  # the context after the last of them
         self._turn = threading.Lock()  # from the start of an evaluation until its results are read
 
     @property
@@ -65,10 +69,11 @@ class Evaluation:
     @n_tokens.setter
     def n_tokens(self, n: int) -> None:
         n_now = self._session.n_past()
-        self._session.remove(0, integer("n_tokens", n, 0, n_now), n_now)
-        # Rows are those of the last tokens: what is forgotten takes its own along.
-        n_kept = sum(len(rows) for rows in self._rows) - (n_now - n)
-        self._rows = [core.concat(self._rows, n_kept)] if n_kept > 0 else []
+        wanted = integer("n_tokens", n, 0, n_now)
+        # What is forgotten takes its own rows along.
+        n_kept = self._n_rows() - (n_now - wanted)
+        self._session.remove(0, wanted, n_now)
+        self._keep_rows([core.concat(self._rows, n_kept)] if n_kept > 0 else [])
 
     @property
     def eval_tokens(self) -> list[int]:
@@ -82,21 +87,26 @@ class Evaluation:
 
     @property
     def eval_logits(self) -> list[list[float]]:
-        """The rows of `scores` as lists."""
-        return self._all_rows().tolist() if self._rows else []
+        """Logits as lists: of all tokens with `logits_all`, else of the last one."""
+        return self._all_rows().tolist() if self._n_rows() else []
 
     @property
     def scores(self) -> Any:
-        """Logits of the tokens evaluated by `eval`, f32: `[n_tokens, n_vocab]` with `logits_all`, else
-        `[1, n_vocab]`, those after the last token. A numpy array where numpy is installed (natively it
-        always is), else a `puna.Array`; in both cases without a copy.
+        """Logits of the tokens in the context, f32 `[n_tokens, n_vocab]`: `scores[n_tokens - 1]` is what
+        comes next. Without `logits_all` only that row is kept, and the others are an error (`puna.scores`).
+        Rows are numpy arrays where numpy is installed (natively it always is), else `puna.Array`; both
+        without a copy.
         """
         rows = self._all_rows()
-        try:
+        first = self.n_tokens - len(rows)
+        if hooks.HAS_NUMPY:
             import numpy
-        except ModuleNotFoundError:  # in a browser tab it is optional
-            return rows
-        return numpy.asarray(rows)
+
+            return Scores(numpy.asarray(rows), first) if first else numpy.asarray(rows)
+        return Scores(rows, first) if first else rows
+
+    _input_ids = input_ids
+    _scores = scores
 
     @staticmethod
     def logits_to_logprobs(logits: Any, axis: int = -1) -> Any:
@@ -112,7 +122,7 @@ class Evaluation:
         """Empties the context."""
         for seq in range(self._session.n_seq_max):
             self._session.remove(seq, 0, self._session.n_ctx)
-        self._rows = []
+        self._keep_rows([])
 
     def n_ctx(self) -> int:
         """Tokens that the context holds."""
@@ -159,29 +169,22 @@ class Evaluation:
     def _finished(self, hidden: bool = False) -> core.Array:
         """Results of the evaluation that was started, waited for."""
         session = self._session
-        found: list[core.Array] = []
+        return self._waited(lambda: session.eval_finish(hidden=hidden))
 
-        def is_there() -> bool:
-            if (rows := session.eval_finish(hidden=hidden)) is not None:
-                found.append(rows)
-            return bool(found)
-
-        self._wait_until(is_there)
-        return found[0]
-
-    def _wait_until(self, is_there: Callable[[], bool]) -> None:
-        """Asks until the device has answered; only that of a browser tab lets one wait."""
-        if is_there():
-            return
+    def _waited(self, ask: Callable[[], T | None]) -> T:
+        """What `ask` answers once the device has it; only that of a browser tab lets one wait."""
+        if (found := ask()) is not None:
+            return found
         if self._host is None:
             raise DeviceError(f"{self.device}: no answer, expected one at once")
         from puna.browser import wait_for
 
-        async def wait() -> None:
-            while not is_there():
+        async def wait() -> T:
+            while (found := ask()) is None:
                 await self._host.ready()
+            return found
 
-        wait_for(wait())
+        return wait_for(wait())
 
     def _check_generates(self) -> None:
         if self._embeds:
@@ -198,19 +201,24 @@ class Evaluation:
         return rows[integer("idx", index, first, self.n_tokens - 1) - first]
 
     def _all_rows(self) -> core.Array:
-        if not self._rows:
+        if not self._n_rows():
             raise ContextError("no tokens have been evaluated, expected a call of eval first")
         if len(self._rows) > 1:
             self._rows = [core.concat(self._rows)]
         return self._rows[0]
 
+    def _n_rows(self) -> int:
+        """How many tokens have logits; none any more where a completion changed the context since."""
+        if self._rows_behind != self._session.tokens():
+            self._rows = []
+        return sum(len(rows) for rows in self._rows)
+
+    def _keep_rows(self, rows: list[core.Array]) -> None:
+        self._rows = rows
+        self._rows_behind = self._session.tokens() if rows else []
+
     def _take(self, rows: core.Array, n_tokens: int) -> None:
         """Keeps the rows of the last tokens; before them only rows without a gap are kept."""
-        if not self._session.logits_all:
-            self._rows = [rows]
-            return
-        n_kept = sum(len(r) for r in self._rows)
-        n_before = self._session.n_past() - n_tokens
-        if n_kept != n_before:
-            self._rows = [] if n_kept < n_before else [core.concat(self._rows, n_before)]
-        self._rows.append(rows)
+        goes_on = self._rows_behind == self._session.tokens()[: self._session.n_past() - n_tokens]
+        before = self._rows if self._session.logits_all and goes_on else []
+        self._keep_rows([*before, rows])

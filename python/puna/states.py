@@ -1,6 +1,5 @@
 """What is in the context, saved and restored, by hand or by a cache."""
 
-import array
 import os
 import sys
 import warnings
@@ -8,10 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from puna import hooks
 from puna._native import core
 from puna.arguments import wrong_type
 from puna.caches import BaseLlamaCache, LlamaState, common
-from puna.errors import ArgumentError, ContextError, DeviceError, ModelError
+from puna.errors import ArgumentError, ContextError, ModelError
 from puna.evaluation import Evaluation
 from puna.options import Seeds
 from puna.tokenizer import Tokenizer
@@ -31,7 +31,9 @@ class States(Evaluation):
         """The context as it is; see `LlamaState`."""
         if (state := self._state_of(0)) is None:
             raise ContextError("the context changed while it was saved, expected no completion meanwhile")
-        state.scores = array.array("f", memoryview(self._row(None))) if self._rows else None
+        if self._n_rows():
+            scores = hooks.shared(memoryview(self._all_rows()).tobytes(), "f")
+            state.scores = scores.reshape(-1, self._tokenizer.n_vocab) if hooks.HAS_NUMPY else scores
         state.seed = self._seeds.seed
         return state
 
@@ -41,11 +43,11 @@ class States(Evaluation):
         if not isinstance(data, bytes):
             raise wrong_type("state", state, "a LlamaState or its bytes")
         self._session.load(data)
-        self._rows = []
+        self._keep_rows([])
         if isinstance(state, LlamaState):
             self._seeds = self._seeds if state.seed is None else Seeds(state.seed)
             if state.scores is not None:
-                self._rows = [core.concat([core.decode(state.scores.tobytes(), "F32")])]
+                self._keep_rows(self._rows_of(memoryview(state.scores).tobytes()))
 
     def set_cache(self, cache: BaseLlamaCache | None) -> None:
         """Completions begin from the best state in `cache`, and leave theirs in it; `None`: no cache."""
@@ -63,15 +65,16 @@ class States(Evaluation):
         """What a sequence holds; `None` where another completion took it meanwhile."""
         session = self._session
         tokens, n_past = session.tokens(seq), session.n_past(seq)
-        data = session.save(seq)
-        if data is None:
-            self._wait_until(lambda: session.save(seq) is not None)
-            data = session.save(seq)
-        if data is None:
-            raise DeviceError("the context cannot be read back from this device")
+        data = self._waited(lambda: session.save(seq))
         if (tokens, n_past) != (session.tokens(seq), session.n_past(seq)):
             return None
-        return LlamaState(tokens, n_past, data, len(data))
+        return LlamaState(tokens, None, n_past, data, len(data))
+
+    def _rows_of(self, data: bytes) -> list[core.Array]:
+        """Logits as rows again, of which a `Llama` without `logits_all` keeps the last."""
+        n_bytes = 4 * self._tokenizer.n_vocab
+        starts = range(0, len(data), n_bytes)[0 if self._session.logits_all else -1 :]
+        return [core.concat([core.decode(data[i : i + n_bytes], "F32") for i in starts])]
 
     def _recall(self, prompt: Sequence[int]) -> None:
         """Loads the best state of the cache, where it has more of `prompt` than the context."""

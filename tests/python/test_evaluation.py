@@ -32,12 +32,53 @@ def test_tokens_are_evaluated_after_those_before(exact):
 
 def test_scores_are_those_of_the_last_or_of_all(tiny, exact):
     exact.eval(TOKENS)
-    assert memoryview(exact.scores).shape == (1, exact.n_vocab())
+    assert exact.scores.shape == (len(TOKENS), exact.n_vocab())
+    assert len(exact.eval_logits) == 1
     with puna.Llama(tiny, n_ctx=64, n_batch=3, logits_all=True, type_k="f32", type_v="f32") as every:
         every.eval(TOKENS)
         assert memoryview(every.scores).shape == (len(TOKENS), every.n_vocab())
         for i, row in enumerate(every.eval_logits):
             assert row == pytest.approx(after(exact, TOKENS[: i + 1]), abs=TOLERANCE)
+
+
+def test_the_last_tokens_scores_are_found_by_its_place(exact):
+    exact.eval(TOKENS)
+    (row,) = exact.eval_logits
+    for place in (exact.n_tokens - 1, -1):
+        assert list(exact.scores[place]) == list(exact._scores[place, :]) == row
+    assert [list(found) for found in exact.scores[-1:]] == [row]
+    assert exact.scores[-1, 7] == row[7]
+    for places in (0, slice(None), (slice(2), 7)):
+        with pytest.raises(
+            puna.errors.ContextError, match=r"scores\[0\].*, or a Llama with logits_all = True"
+        ):
+            exact.scores[places]
+    for place in (exact.n_tokens, -exact.n_tokens - 1):
+        with pytest.raises(IndexError, match="expected -4 to 3: 4 tokens are evaluated"):
+            exact.scores[place]
+    with pytest.raises(puna.errors.ArgumentTypeError, match="the place of a token, or a slice"):
+        exact.scores["last"]
+
+
+def test_scores_are_numpys_arrays_where_it_is(tiny, exact):
+    numpy = pytest.importorskip("numpy")
+    exact.eval(TOKENS)
+    assert isinstance(exact.scores[-1], numpy.ndarray)
+    assert numpy.argmax(exact.scores[exact.n_tokens - 1]) == exact.sample(temp=0)
+    with pytest.raises(puna.errors.ContextError, match="logits_all = True"):
+        numpy.asarray(exact.scores)
+    with puna.Llama(tiny, logits_all=True) as every:
+        every.eval(TOKENS)
+        assert numpy.argmax(every._scores, axis=1).shape == (len(TOKENS),)
+        assert every.scores[: every.n_tokens, :].shape == every.scores.shape
+
+
+def test_a_completion_leaves_no_scores_of_another_context(exact):
+    exact.eval(TOKENS)
+    exact([40, 41, 42, 43], max_tokens=3)
+    assert exact.eval_logits == []
+    with pytest.raises(puna.errors.ContextError, match="a call of eval first"):
+        exact.sample()
 
 
 def test_what_is_forgotten_has_never_been(exact):

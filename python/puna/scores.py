@@ -1,0 +1,74 @@
+"""`Llama.scores` where not every token's logits are kept: those that are, found by their tokens' places.
+
+Without `logits_all` a `Llama` keeps the logits after the last token alone. A program asks for them by that
+token's place, `llm.scores[llm.n_tokens - 1]`, so the array has a row for every token; rows that nobody
+computed are an error and no numbers.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from puna.arguments import short, wrong_type
+from puna.errors import ContextError
+
+
+class Scores:
+    """Logits f32 `[n_tokens, n_vocab]`, of which the rows from `first` on are there.
+
+    `rows` are those: a numpy array, or a `puna.Array` where there is no numpy. An index answers what the
+    whole array's would; one that takes a row before `first` is a `ContextError`.
+    """
+
+    def __init__(self, rows: Any, first: int) -> None:
+        self._rows = rows
+        self._first = first
+        self.shape = (first + len(rows), rows.shape[1])
+        self.ndim = 2
+        self.dtype = rows.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        place, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        if isinstance(place, slice):
+            return self._slice(place, rest)
+        if not hasattr(place, "__index__"):
+            raise wrong_type("scores[…]", place, "the place of a token, or a slice")
+        row = self._rows[self._kept(place.__index__())]
+        return row[rest] if rest else row
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, *given: Any, **options: Any) -> Any:
+        import numpy
+
+        return numpy.array(self[:], *given, **options)
+
+    def __repr__(self) -> str:
+        return f"<scores of {len(self)} tokens, kept from token {self._first} on>"
+
+    def tolist(self) -> list[list[float]]:
+        return [row.tolist() for row in self]
+
+    def copy(self) -> "Scores":
+        rows = self._rows
+        return Scores(rows.copy() if hasattr(rows, "copy") else rows, self._first)
+
+    def _slice(self, places: slice, rest: tuple[Any, ...]) -> Any:
+        wanted = [self._kept(i) for i in range(len(self))[places]]
+        if not hasattr(self._rows, "take"):  # without numpy
+            return [self._rows[i][rest] if rest else self._rows[i] for i in wanted]
+        rows = self._rows[wanted]
+        return rows[(slice(None), *rest)] if rest else rows
+
+    def _kept(self, place: int) -> int:
+        """Which of the kept rows is that of a token."""
+        n = len(self)
+        if not -n <= place < n:  # an IndexError, so that a loop over rows ends
+            raise IndexError(f"scores[{short(place)}], expected {-n} to {n - 1}: {n} tokens are evaluated")
+        if place % n < self._first:
+            expected = f"{self._first} or more, or a Llama with logits_all = True"
+            raise ContextError(f"scores[{place}]: this token's logits are not kept, expected {expected}")
+        return place % n - self._first
