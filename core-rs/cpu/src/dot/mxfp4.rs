@@ -33,13 +33,16 @@ impl Quant for MXFP4 {
     #[inline(always)]
     fn block<S: Simd>(_: S, _: &Group, _: usize) {}
 
-    /// Half of 2^(e - 127), for the table has doubles. The ends differ from the decoder's: 0 is
-    /// nothing in place of 2^-128, and 255, which the standard has for NaN, is infinite.
+    /// Half of 2^(e - 127), for the table has doubles: subnormal where e < 2, and as in llama.cpp an
+    /// ordinary power for 255, which the standard has for NaN. No float has room for all these
+    /// exponents in its field, so this is the product of two powers of half the size.
     #[inline(always)]
     fn d<S: Simd>(s: S, g: &Group, b: usize) -> (S::F, S::F) {
         let e = s.load_u8(g.block::<S>(EXPONENT, b, 1), 0);
-        let power = s.as_f(s.shl(e, 23));
-        (s.mul(power, s.splat(0.5)), s.splat(0.0))
+        // 2^(n - 64)
+        let power = |n| s.as_f(s.shl(s.add_i(n, s.splat_i(127 - 64)), 23));
+        let (half, rest) = (s.shr(e, 1), s.shr(s.add_i(e, s.splat_i(1)), 1));
+        (s.mul(power(half), power(rest)), s.splat(0.0))
     }
 
     #[inline(always)]

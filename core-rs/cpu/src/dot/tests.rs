@@ -1,6 +1,7 @@
 //! Every kernel of every instruction set here, against products of decoded weights with the
 //! quantized activations in f64.
 
+use puna_format::DType;
 use puna_format::quant::{decode_row, encode_row};
 
 use crate::activations::{Activations, TileSpan};
@@ -154,6 +155,25 @@ fn packing_loses_nothing() {
             assert_eq!(back, row, "{} row {r}", q.dtype);
         }
     });
+}
+
+/// The ends too: the decoder has subnormal scales for 0 and 1, and a power of two for 255.
+#[test]
+fn every_scale_of_mxfp4_is_the_decoders() {
+    const BYTES: usize = 17;
+    for isa in Isa::available() {
+        let k = Kernels::of(isa);
+        let Some(q) = k.quant(DType::MXFP4) else {
+            continue;
+        };
+        for e in 0..=255u8 {
+            // Codes 1 and 9: plus and minus the scale. Activations that bring it near to 1.
+            let block = [e, 0x11, 0x91].into_iter().chain([0x11; BYTES - 3]);
+            let rows = block.collect::<Vec<u8>>().repeat(k.rows);
+            let x = 2.0f32.powi((127 - i32::from(e)).clamp(-110, 120));
+            compare(k, q, &rows, 32, &[vec![x; 32]]);
+        }
+    }
 }
 
 #[test]
