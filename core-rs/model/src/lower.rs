@@ -105,17 +105,45 @@ impl Lower<'_> {
         self.required(name, &[n_in, n_out])
     }
 
-    /// A linear with the weight `{name}.weight` and, where the file has it, `{name}.bias`.
+    /// A linear with the weight `{name}.weight` and, where the file has them, `{name}.bias` and the
+    /// factor on the product `{name}.scale`, the second scale of NVFP4.
     pub fn linear(&mut self, name: &str, x: Operand, n_out: usize) -> Result<Operand> {
         let (weight, bias) = self.weight_and_bias(name, x.width, n_out)?;
+        let x = self.scaled(name, x)?;
         Ok(self.b.linear(name, x, weight, bias))
     }
 
     /// The same into given columns.
     pub fn linear_into(&mut self, name: &str, x: Operand, out: Operand) -> Result<()> {
         let (weight, bias) = self.weight_and_bias(name, x.width, out.width)?;
+        let x = self.scaled(name, x)?;
         self.b.linear_into(x, weight, bias, out);
         Ok(())
+    }
+
+    /// What `{name}.weight` multiplies: `x` times `{name}.scale`, so that the product has the factor and
+    /// its bias has not.
+    fn scaled(&mut self, name: &str, x: Operand) -> Result<Operand> {
+        match self.factors_of(name, 1)?.as_deref() {
+            None | Some([1.0]) => Ok(x),
+            Some(by) => Ok(self.b.scale(&format!("{name}_scaled"), x, by[0])),
+        }
+    }
+
+    /// The `n` numbers of `{name}.scale`, where the file has it. Its neighbour `{name}.input_scale` is
+    /// for hardware that multiplies activations of 4 bits; activations are finer here.
+    pub fn factors_of(&mut self, name: &str, n: usize) -> Result<Option<Vec<f32>>> {
+        self.weights.table(&format!("{name}.input_scale"), n)?;
+        let key = format!("{name}.scale");
+        let factors = self.weights.table(&key, n)?;
+        match factors.iter().flatten().find(|f| !f.is_finite()) {
+            None => Ok(factors),
+            Some(bad) => Err(Error::Hparam {
+                key,
+                value: bad.to_string(),
+                expected: "finite numbers".into(),
+            }),
+        }
     }
 
     /// A norm with `{name}.weight` and, for a layer norm, `{name}.bias` where the file has it.

@@ -76,7 +76,21 @@ impl Experts {
                 .map(|e| l.matrix(&format!("{name}.{e}.weight"), n_in, n_out))
                 .collect();
         }
+        self.check_factors(l, &format!("{name}_exps"))?;
         let shape = [n_in, n_out, self.n_expert];
         Ok(vec![l.tensor(&format!("{name}_exps.weight"), &shape)?])
+    }
+
+    /// NVFP4 has a second scale for each expert, which no op here knows.
+    fn check_factors(&self, l: &mut Lower, name: &str) -> Result<()> {
+        let factors = l.factors_of(name, self.n_expert)?;
+        match factors.iter().flatten().find(|f| **f != 1.0) {
+            None => Ok(()),
+            Some(factor) => Err(Error::Hparam {
+                key: format!("{name}.scale"),
+                value: factor.to_string(),
+                expected: "1 everywhere: scales of experts (NVFP4) are not supported".into(),
+            }),
+        }
     }
 }
