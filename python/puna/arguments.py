@@ -5,7 +5,7 @@ value that asks for nothing; any other name is answered with the one that may ha
 """
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from puna.errors import (
     ArgumentError,
@@ -74,6 +74,20 @@ def refuse(
         if not any(asks_nothing(value, neutral) for neutral in refused[name]):
             expected = " or ".join(repr(v) for v in refused[name])
             raise UnsupportedError(f"{name} = {short(value)} is not supported, expected {expected}")
+
+
+def by_place(
+    title: str, order: Sequence[str], given: Sequence[object], options: Mapping[str, object]
+) -> dict[str, object]:
+    """Arguments by name, where some were given by their places in llama-cpp-python's `order`."""
+    if len(given) > len(order):
+        expected = f"at most {len(order)}: {', '.join(order)}"
+        raise UnknownArgumentError(f"{title}() was given {len(given)} options by place, expected {expected}")
+    named = dict(zip(order, given))
+    for name in named:
+        if name in options:
+            raise UnknownArgumentError(f"{title}() has {name!r} by place and by name, expected it once")
+    return named | dict(options)
 
 
 # What tokens alone do not have: a text to end, repeat, stream or put into a dictionary.

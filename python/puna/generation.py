@@ -10,7 +10,17 @@ from puna.completion import ChatCompletion, Completion, Timings
 from puna.errors import ArgumentError, ModelError, UnsupportedError
 from puna.infill import Infill
 from puna.options import Seeds
-from puna.request import ChatOptions, ChatRequest, CompletionOptions, CompletionRequest, Request
+from puna.request import (
+    GENERATE_ORDER,
+    SAMPLE_ORDER,
+    ChatOptions,
+    ChatRequest,
+    CompletionOptions,
+    CompletionRequest,
+    GenerateOptions,
+    Request,
+    SampleOptions,
+)
 from puna.sources import beside_loop
 from puna.states import States
 from puna.steps import Steps
@@ -38,7 +48,7 @@ class Generation(States):
     _steps: Steps | None
 
     def create_completion(
-        self, prompt: str | Sequence[int], **options: Unpack[CompletionOptions]
+        self, prompt: str | Sequence[int], *by_place: Any, **options: Unpack[CompletionOptions]
     ) -> Response | Iterator[Response]:
         """Continues `prompt`: text (special tokens in it are read as such) or token ids.
 
@@ -46,23 +56,24 @@ class Generation(States):
         max_tokens=16 (None, 0 and less: until the context ends), temperature=0.8, top_p=0.95, min_p=0.05,
         top_k=40, repeat_penalty=1.0, frequency_penalty=0.0, presence_penalty=0.0, logit_bias=None,
         seed=None, stop=None, echo=False, logprobs=None, stream=False, model=None, suffix=None,
-        logits_processor=None, stopping_criteria=None, ignore_eos=False, and those of `puna.Sampler`.
+        logits_processor=None, stopping_criteria=None, ignore_eos=False, and those of `puna.Sampler`;
+        without names in llama-cpp-python's order (suffix, max_tokens, temperature, …, as in `request.py`).
         With `stream` the answer is an iterator of chunks; closing it ends the completion.
         """
-        request = CompletionRequest.parse(options)
+        request = CompletionRequest.parse(options, by_place)
         return self._run(self._completion(prompt, request), request)
 
     __call__ = create_completion
 
     async def acreate_completion(
-        self, prompt: str | Sequence[int], **options: Unpack[CompletionOptions]
+        self, prompt: str | Sequence[int], *by_place: Any, **options: Unpack[CompletionOptions]
     ) -> Response | AsyncIterator[Response]:
         """`create_completion`, awaited; with `stream` an asynchronous iterator."""
-        request = CompletionRequest.parse(options)
+        request = CompletionRequest.parse(options, by_place)
         return await self._arun(self._completion(prompt, request), request)
 
     def create_chat_completion(
-        self, messages: Sequence[Mapping[str, Any]], **options: Any
+        self, messages: Sequence[Mapping[str, Any]], *by_place: Any, **options: Any
     ) -> Response | Iterator[Response]:
         """The assistant's answer to `messages`, by the model's chat template (or `chat_format`).
 
@@ -75,21 +86,21 @@ class Generation(States):
                 llama=self, messages=messages, **options
             )
             return answer
-        request = ChatRequest.parse(options)
+        request = ChatRequest.parse(options, by_place)
         return self._run(self._chat_completion(messages, request), request)
 
     async def acreate_chat_completion(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+        self, messages: Sequence[Mapping[str, Any]], *by_place: Any, **options: Unpack[ChatOptions]
     ) -> Response | AsyncIterator[Response]:
         """`create_chat_completion`, awaited; with `stream` an asynchronous iterator."""
         if self.chat_handler is not None:
             expected = "None: a chat handler answers blocking calls only"
             raise UnsupportedError(f"chat_handler = {self.chat_handler!r}, expected {expected}")
-        request = ChatRequest.parse(options)
+        request = ChatRequest.parse(options, by_place)
         return await self._arun(self._chat_completion(messages, request), request)
 
     def create_chat_completion_openai_v1(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+        self, messages: Sequence[Mapping[str, Any]], *by_place: Any, **options: Unpack[ChatOptions]
     ) -> Any:
         """The same as objects of the package `openai`, which must be installed."""
         try:
@@ -99,49 +110,48 @@ class Generation(States):
             raise UnsupportedError(
                 "create_chat_completion_openai_v1 needs the package openai: pip install openai"
             ) from error
-        answer = self.create_chat_completion(messages, **options)
+        answer = self.create_chat_completion(messages, *by_place, **options)
         return Whole(**answer) if isinstance(answer, dict) else (Chunk(**chunk) for chunk in answer)
 
     def generate(
-        self,
-        tokens: Sequence[int],
-        *,
-        temp: float = 0.8,
-        reset: bool = True,
-        **options: Unpack[CompletionOptions],
+        self, tokens: Sequence[int], *by_place: Any, **options: Unpack[GenerateOptions]
     ) -> Iterator[int]:
         """Token ids after `tokens`, until the context ends, a stopping criterion holds or the iterator is
         closed; a token that ends the text ends nothing (`ignore_eos`). With `reset` off they come after what
-        is in the context. Tokens given to the iterator's `send` come next."""
-        arguments.only_sampling("generate", options, {})
-        if not options.get("ignore_eos", True):
+        is in the context. Tokens given to the iterator's `send` come next. Options: temp=0.8, reset=True,
+        those of `puna.Sampler`, logits_processor=None, stopping_criteria=None."""
+        given: dict[str, Any] = arguments.by_place("Llama.generate", GENERATE_ORDER, by_place, options)
+        arguments.only_sampling("generate", given, {})
+        if not given.get("ignore_eos", True):
             expected = "True: generate() goes on behind the end of a text, break at llm.token_eos()"
             raise UnsupportedError(f"ignore_eos = False is not supported, expected {expected}")
-        prompt = [*([] if reset else self.eval_tokens), *arguments.token_list("tokens", tokens)]
-        request = CompletionRequest.parse({"max_tokens": None, "temperature": temp, **options})
+        before = [] if arguments.flag("reset", given.pop("reset", True)) else self.eval_tokens
+        prompt = [*before, *arguments.token_list("tokens", tokens)]
+        request = CompletionRequest.of_tokens("Llama.generate", given)
         core_options = request.core_options() | {"ignore_eos": True}
         while True:
-            given = None
+            sent = None
             events = self._started.events(prompt, self._sampling(request), core_options)
             for event in events:
                 if event.error is not None:
                     raise event.error
                 if event.token is not None:
-                    given = yield event.token
+                    sent = yield event.token
                     prompt.append(event.token)
-                if given is not None:
+                if sent is not None:
                     break
-            if given is None:
+            if sent is None:
                 return
             events.close()
-            prompt += arguments.token_list("tokens", given)
+            prompt += arguments.token_list("tokens", sent)
 
-    def sample(
-        self, *, temp: float = 0.8, idx: int | None = None, **options: Unpack[CompletionOptions]
-    ) -> int:
-        """A token chosen by the logits of the last one evaluated, or of token `idx` (`logits_all`)."""
-        arguments.only_sampling("sample", options, OF_SEVERAL)
-        request = CompletionRequest.parse({"temperature": temp, **options})
+    def sample(self, *by_place: Any, **options: Unpack[SampleOptions]) -> int:
+        """A token chosen by the logits of the last one evaluated, or of token `idx` (`logits_all`).
+        Options: temp=0.8, idx=None, those of `puna.Sampler`, logits_processor=None, seed=None."""
+        given: dict[str, Any] = arguments.by_place("Llama.sample", SAMPLE_ORDER, by_place, options)
+        arguments.only_sampling("sample", given, OF_SEVERAL)
+        idx = given.pop("idx", None)
+        request = CompletionRequest.of_tokens("Llama.sample", given)
         sampler = core.Sampler(self._sampling(request), self.n_vocab(), self._tokenizer._core)
         history = self.eval_tokens
         sampler.accept(history if idx is None else history[: idx + 1])

@@ -140,6 +140,7 @@ class Llama(Generation, Embeddings):
         filename: str | None = None,
         additional_files: Sequence[str] | None = None,
         local_dir: str | PathLike[str] | None = None,
+        local_dir_use_symlinks: bool | str = "auto",
         cache_dir: str | PathLike[str] | None = None,
         **options: Any,
     ) -> "Llama":
@@ -147,11 +148,10 @@ class Llama(Generation, Embeddings):
 
         `filename` is a file of the repository `repo_id` or a pattern (`*Q4_0.gguf`) that one file matches;
         of a split model the first part. `options` are those of `Llama`. Needs the package
-        huggingface_hub.
+        huggingface_hub, whose folders have no links any more: `local_dir_use_symlinks` decides nothing.
         """
         from puna import hub
 
-        options.pop("local_dir_use_symlinks", None)  # which huggingface_hub has no use for any more
         path = hub.download(repo_id, filename, additional_files or (), local_dir, cache_dir)
         return cls(path, **options)
 

@@ -108,3 +108,6 @@ class LlamaTokenizer(Tokenizer):
 
     def encode(self, text: str | bytes, add_bos: bool = True, special: bool = True) -> list[int]:
         return super().encode(text, add_bos=add_bos, special=special)
+
+    def tokenize(self, text: str | bytes, add_bos: bool = True, special: bool = True) -> list[int]:
+        return self.encode(text, add_bos, special)
