@@ -79,6 +79,11 @@ def test_a_full_context_is_noticed_and_cleared(chat):
     assert "n_ctx = 30" in err
     assert "/clear begins anew" in err
     assert chat("Hello\n/clear\nHello\n", "-c", "30")[:2] == (0, f"{HELLO}\n{HELLO}\n")
+    # A message without an answer is one that was not answered, and not the end of all.
+    code, out, err = chat("Hello\nHello\n/clear\nHello\n", "-c", "30")
+    assert (code, out, err.count("error")) == (1, f"{HELLO}\n{HELLO}\n", 1)
+    code, out, err = chat("never read\n", "-c", "4", "-p", "Hello", "-st")
+    assert (code, out, err.count("error")) == (1, "", 1)
     assert "the context of 16 tokens is full: /clear begins anew" in chat("Hello\n", "-c", "16")[2]
 
 

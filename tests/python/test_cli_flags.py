@@ -158,6 +158,24 @@ def test_a_value_may_follow_a_flag_of_one_letter_at_once(puna_, stories):
     apart = ["run", "-m", stories, "-p", "Once", "-n", "3", "-t", "2", "-l", "5+1", "-s", "7"]
     glued = ["run", f"-m{stories}", "-pOnce", "-n3", "-t2", "-l5+1", "-s7"]
     assert puna_(*glued)[:2] == puna_(*apart)[:2] == (0, puna_(*apart)[1])
+    blanks = ["-n", "3", "--temp", "0"]
+    found = puna_("run", f"-m{stories}", "-pOnce upon a time", *blanks)[:2]
+    assert found == puna_("run", "-m", stories, "Once upon a time", *blanks)[:2]
+
+
+def test_a_flag_and_its_value_in_one_word_are_refused(puna_):
+    for word, flag in (("-p Why not?", "-p"), ("--temp 0", "--temp"), ("-n is a flag", "-n")):
+        code, out, err = puna_("run", word)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert f"is one word, expected {flag} and" in err
+
+
+def test_whatever_follows_a_flag_is_its_value_unless_it_is_a_flag(puna_, stories):
+    plain = ["tokenize", "-m", stories, "--ids"]
+    for text in ("-x", "-ld", "-", "-p Why", "--y z", "-really, why?", "-1"):
+        assert puna_(*plain, "-p", text)[1] == puna_(*plain, f"-p={text}")[1] != ""
+    assert "argument -p/--prompt: expected one argument" in puna_("run", "-p", "-n", "3")[2]
+    assert "argument -p/--prompt: expected one argument" in puna_("run", "-p", "--")[2]
 
 
 def test_behind_two_dashes_all_are_words(puna_, stories):

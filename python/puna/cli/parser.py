@@ -5,7 +5,8 @@ import argparse
 import difflib
 import re
 import shutil
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from puna.cli import llamacpp
@@ -44,8 +45,10 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse's, but words may stand between flags, and a wrong flag is told which one was meant."""
-        found, rest = super().parse_known_args(args, namespace)
+        """argparse's, but words may stand between flags, a value may begin with a dash, and a wrong flag is told
+        which one was meant."""
+        words = sys.argv[1:] if args is None else list(args)
+        found, rest = super().parse_known_args(words if self._subparsers else self.joined(words), namespace)
         end = rest.index("--") if "--" in rest else len(rest)  # behind it all are words
         for text in rest[:end]:
             if text.startswith("-") and text != "-":
@@ -57,10 +60,36 @@ class Parser(argparse.ArgumentParser):
             found.words = [*found.words, *rest]
         return found, []
 
+    def joined(self, words: Sequence[str]) -> list[str]:
+        """The words with values that begin with a dash tied to their flags: whatever comes behind a flag
+        with a value is that, as in llama.cpp, unless it is a flag itself."""
+        done: list[str] = []
+        flag = None  # that waits for its value
+        for at, word in enumerate(words):
+            action = self._option_string_actions.get(word)
+            if word == "--" and flag is None:
+                return [*done, *words[at:]]
+            if flag and word.startswith("-") and action is None and word != "--":
+                done[-1] = f"{flag}={word}"
+            elif flag is None and action is None:
+                done.append(self.checked(word))
+            else:
+                done.append(word)
+            flag = word if flag is None and action is not None and action.nargs is None else None
+        return done
+
+    def checked(self, word: str) -> str:
+        """Refuses a flag and its value in one word, which argparse would take for a text."""
+        flag, blank, value = word.partition(" ")
+        action = self._option_string_actions.get(flag)
+        if blank and action is not None and action.nargs is None:
+            self.error(
+                f"{word!r} is one word, expected {flag} and {value!r} as two; a text that begins so comes behind --"
+            )
+        return word
+
     def _get_option_tuples(self, option_string: str) -> Any:
         """argparse's guesses at a flag of one dash, but for beginnings of names: `-c` is not `-ctk`."""
-        if " " in option_string:  # a text that begins with a dash
-            return []
         name, _, _ = option_string.partition("=")
         if f"-{name}" in self._option_string_actions:
             self.error(f"unrecognized arguments: {option_string}; did you mean -{name}?")
@@ -93,11 +122,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def is_glued(action: argparse.Action, flag: str, text: str) -> bool:
-    """Whether a text is a flag of one letter with its value: -n3, -mmodel.gguf; but -ld is no bias."""
+    """Whether a text is a flag of one letter with its value: -n3, -mmodel.gguf, "-pTell me"; but -ld is no
+    bias, and a text may begin with a dash."""
     value = text[2:]
     if flag != text[:2] or action.nargs == 0 or isinstance(action, Refused):
         return False
-    if value[:1].isalpha() and callable(action.type):
+    if (value[:1].isalpha() or " " in value) and callable(action.type):
         try:
             action.type(value)
         except (argparse.ArgumentTypeError, ValueError):

@@ -13,7 +13,7 @@ from puna.cli import text
 from puna.cli.model import add_template
 from puna.cli.reading import NoTextError, check_text, read_text, take_stray_bytes
 from puna.cli.terminal import described, fail, note
-from puna.errors import ArgumentError, PunaError
+from puna.errors import ArgumentError, ContextError, PunaError
 from puna.llama import Llama
 
 # With it, a terminal's line can be edited and has a history. Windows and a browser tab are without.
@@ -119,7 +119,9 @@ def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int
             interrupted = True
             if sees:
                 note("Ctrl-C again leaves")
-        except NoTextError as error:  # of one line: those after it may be text
+        except (NoTextError, ContextError) as error:  # of one message: after it may come another, or /clear
+            if once and isinstance(error, ContextError):
+                raise
             fail(str(error))
             code = 0 if sees else 1
         except (PunaError, OSError) as error:
