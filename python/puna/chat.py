@@ -10,10 +10,12 @@ from typing import Any
 
 from puna._native import core
 from puna.arguments import flag, short, wrong_type
-from puna.errors import ArgumentError, TemplateError
+from puna.errors import ArgumentError, TemplateError, UnsupportedError
 from puna.formats import FORMATS
 from puna.tokenizer import Tokenizer
 
+# Formats of llama-cpp-python that call functions.
+FUNCTIONS = ("functionary", "functionary-v1", "functionary-v2", "chatml-function-calling")
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
@@ -44,9 +46,19 @@ def render(
     for index, message in enumerate(listed(messages)):
         if not isinstance(message, Mapping):
             raise wrong_type(f"messages[{index}]", message, '{"role": …, "content": …}')
+    wanted = flag("add_generation_prompt", add_generation_prompt)
+    return rendered(compiled, [dict(message) for message in messages], wanted, variables)
+
+
+def rendered(
+    compiled: core.ChatTemplate,
+    messages: list[Any],
+    add_generation_prompt: bool,
+    variables: Mapping[str, Any],
+) -> str:
     return compiled.render(
-        as_json("messages", [dict(message) for message in messages]),
-        add_generation_prompt=flag("add_generation_prompt", add_generation_prompt),
+        as_json("messages", messages),
+        add_generation_prompt=add_generation_prompt,
         extra=as_json("variables", variables),
     )
 
@@ -57,17 +69,16 @@ class ChatFormat:
     def __init__(self, tokenizer: Tokenizer, template: str | None, name: str | None = None) -> None:
         self.stop: list[str] = []
         known = names()
-        if name not in (None, "jinja", "chat_template.default"):
+        key = key_of(name)
+        if name is not None and key is None:
             expected = f"None (the model's own), {known}"
-            if not isinstance(name, str):
-                raise wrong_type("chat_format", name, expected)
+            if name in FUNCTIONS:
+                raise UnsupportedError(f"chat_format = {name!r} calls functions, expected {expected}")
             if name not in FORMATS:
                 raise ArgumentError(f"chat_format = {name!r}, expected {expected}")
             template, self.stop = FORMATS[name].template, FORMATS[name].stop
         if template is None:
-            raise TemplateError(
-                f"the model has no tokenizer.chat_template; expected chat_format = one of {known}"
-            )
+            raise TemplateError(f"the model has no {key}; expected chat_format = one of {known}")
         self._bos = tokenizer.text(tokenizer.bos)
         self._tokenizer = tokenizer
         self._template = core.ChatTemplate(template, bos=self._bos, eos=tokenizer.text(tokenizer.eos))
@@ -81,6 +92,16 @@ class ChatFormat:
         """The tokens of a rendered conversation, with one BOS, whether or not the template wrote it."""
         written = bool(self._bos) and text.startswith(self._bos)
         return self._tokenizer.encode(text, add_bos=not written, special=True)
+
+
+def key_of(name: object) -> str | None:
+    """The metadata key of the template that a `chat_format` stands for; `None` where it is a known format.
+    A file may have more than one template, `chat_template.tool_use` for example."""
+    if name is not None and not isinstance(name, str):
+        raise wrong_type("chat_format", name, f"None (the model's own), {names()}")
+    if name in (None, "jinja", "chat_template.default"):
+        return "tokenizer.chat_template"
+    return f"tokenizer.{name}" if name.startswith("chat_template.") else None
 
 
 def names() -> str:

@@ -10,6 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
+from puna import handlers
 from puna._native import core
 from puna.embedding import NAMES as POOLINGS
 from puna.errors import UnsupportedError
@@ -42,7 +43,7 @@ EmbeddingUsage
 GRAMMAR = "Puna has no grammars; a logits_processor can say which tokens may come"
 DRAFT = "Puna has no draft models and no prompt lookup; leave draft_model out"
 TOKENIZER = "Puna takes the tokenizer of the model's file; leave tokenizer out"
-TEMPLATE = "a chat template is kv_overrides={'tokenizer.chat_template': …} here, or puna.chat.render"
+TEMPLATE = "Jinja2ChatFormatter(tokenizer.chat_template, tokenizer.eos_token, tokenizer.bos_token) does it"
 PICTURES = "Puna reads text, no pictures; leave chat_handler out"
 SEES = "Llava15 Llava16 Moondream NanoLlava Obsidian Llama3VisionAlpha MiniCPMv26 Qwen25VL MTMD Gemma4"
 ABSENT = {
@@ -51,8 +52,18 @@ ABSENT = {
     "LlamaPromptLookupDecoding": DRAFT,
     "BaseLlamaTokenizer": TOKENIZER,
     "LlamaHFTokenizer": TOKENIZER,
-    "Jinja2ChatFormatter": TEMPLATE,
+    "hf_autotokenizer_to_chat_formatter": TEMPLATE,
+    "hf_autotokenizer_to_chat_completion_handler": TEMPLATE,
 } | {f"{name}ChatHandler": PICTURES for name in SEES.split()}
+
+# Of `llama_chat_format`, in `puna.handlers`.
+HANDLERS = """
+ChatFormatter ChatFormatterResponse Jinja2ChatFormatter LlamaChatCompletionHandler
+LlamaChatCompletionHandlerNotFoundException LlamaChatCompletionHandlerRegistry
+chat_formatter_to_chat_completion_handler get_chat_completion_handler
+hf_tokenizer_config_to_chat_completion_handler hf_tokenizer_config_to_chat_formatter
+register_chat_completion_handler register_chat_format
+""".split()
 
 # Numbers that arguments of `Llama` take; those of tensor types are `GGML_TYPE_` and the type's name.
 NUMBERS = {
@@ -99,6 +110,8 @@ def named(name: str) -> Any:
     """What `puna` has by a name of llama-cpp-python's."""
     if name in DICTIONARIES:
         return dict[str, Any]
+    if name in HANDLERS:
+        return getattr(handlers, name)
     if name in ABSENT:
         return ABSENT_CLASSES[name]
     if name in NUMBERS:

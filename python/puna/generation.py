@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, Unpack
 
-from puna import arguments, hooks
+from puna import arguments, handlers, hooks
 from puna._native import core
-from puna.chat import ChatFormat
+from puna.chat import ChatFormat, key_of
 from puna.completion import ChatCompletion, Completion, Timings
 from puna.errors import ArgumentError, ModelError, UnsupportedError
 from puna.infill import Infill
@@ -42,7 +42,7 @@ class Generation(States):
     spm_infill: bool
     timings: Timings
     _file: core.GgufFile
-    _chat: ChatFormat | None
+    _chats: dict[str | None, ChatFormat]  # those used, by name
     _seeds: Seeds
     last_n_tokens_size: int
     _steps: Steps | None
@@ -78,26 +78,31 @@ class Generation(States):
         """The assistant's answer to `messages`, by the model's chat template (or `chat_format`).
 
         Options as for `create_completion`, but temperature=0.2, max_tokens=None, logprobs=None (True
-        wants them, of the `top_logprobs` likeliest tokens too), no echo and no suffix. A `chat_handler`
-        gets the messages and options as they are, and answers itself.
+        wants them, of the `top_logprobs` likeliest tokens too), no echo and no suffix. A `chat_handler`,
+        or one registered by the name of `chat_format` (`puna.handlers`), gets the messages and all options
+        of llama-cpp-python's and answers itself.
         """
-        if self.chat_handler is not None:
-            answer: Response | Iterator[Response] = self.chat_handler(
-                llama=self, messages=messages, **options
-            )
+        if (handler := self._handler()) is not None:
+            given = ChatRequest.completed(options, by_place)
+            answer: Response | Iterator[Response] = handler(llama=self, messages=messages, **given)
             return answer
         request = ChatRequest.parse(options, by_place)
-        return self._run(self._chat_completion(messages, request), request)
+        return self._run(self._chat_completion(messages, request, self.chat_format), request)
 
     async def acreate_chat_completion(
         self, messages: Sequence[Mapping[str, Any]], *by_place: Any, **options: Unpack[ChatOptions]
     ) -> Response | AsyncIterator[Response]:
         """`create_chat_completion`, awaited; with `stream` an asynchronous iterator."""
-        if self.chat_handler is not None:
+        handler = self._handler()
+        if isinstance(handler, handlers.Formatted):
+            return await self._arun(
+                *handler.completion(self, messages, ChatRequest.completed(options, by_place))
+            )
+        if handler is not None:
             expected = "None: a chat handler answers blocking calls only"
-            raise UnsupportedError(f"chat_handler = {self.chat_handler!r}, expected {expected}")
+            raise UnsupportedError(f"chat_handler = {handler!r}, expected {expected}")
         request = ChatRequest.parse(options, by_place)
-        return await self._arun(self._chat_completion(messages, request), request)
+        return await self._arun(self._chat_completion(messages, request, self.chat_format), request)
 
     def create_chat_completion_openai_v1(
         self, messages: Sequence[Mapping[str, Any]], *by_place: Any, **options: Unpack[ChatOptions]
@@ -194,23 +199,32 @@ class Generation(States):
         before = self._tokenizer.encode(prompt, add_bos=False) if isinstance(prompt, str) else [*prompt]
         return infill.prompt(self._tokenizer, before, suffix, self.spm_infill)
 
-    def _chat_completion(self, messages: Sequence[Mapping[str, Any]], request: ChatRequest) -> Completion:
-        if self._chat is None:
-            self._chat = self._chat_format()
-        text = self._chat.render(messages)
-        tokens = self._chat.encode(text)
-        request.stop = [*arguments.texts("stop", request.stop), *self._chat.stop]
+    def _chat_completion(
+        self, messages: Sequence[Mapping[str, Any]], request: ChatRequest, name: str | None
+    ) -> Completion:
+        chat_format = self._chat_format(name)
+        tokens = chat_format.encode(chat_format.render(messages))
+        request.stop = [*arguments.texts("stop", request.stop), *chat_format.stop]
+        return self._chat_of(tokens, request)
+
+    def _chat_of(self, tokens: list[int], request: ChatRequest) -> Completion:
+        """The completion of a conversation's tokens."""
         model = request.model or self.model_path
         wants_logprobs = request.n_logprobs() is not None
         return ChatCompletion(self._tokenizer, model, tokens, "", wants_logprobs=wants_logprobs)
 
-    def _chat_format(self) -> ChatFormat:
-        template = self._file.value("tokenizer.chat_template")
-        if template is not None and not isinstance(template, str):
-            raise ModelError(
-                f"tokenizer.chat_template is {type(template).__name__}, expected text of valid UTF-8"
-            )
-        return ChatFormat(self._tokenizer, template, self.chat_format)
+    def _chat_format(self, name: str | None) -> ChatFormat:
+        key = key_of(name)
+        if name not in self._chats:
+            template = None if key is None else self._file.value(key)
+            if template is not None and not isinstance(template, str):
+                raise ModelError(f"{key} is {type(template).__name__}, expected text of valid UTF-8")
+            self._chats[name] = ChatFormat(self._tokenizer, template, name)
+        return self._chats[name]
+
+    def _handler(self) -> Callable[..., Any] | None:
+        """What answers chats in the place of a template, if anything does."""
+        return self.chat_handler or handlers.of_user(self.chat_format)
 
     def _sampling(self, request: Request) -> core.SamplerParams:
         return request.sampling(self.last_n_tokens_size, self._seeds.next(request.seed))

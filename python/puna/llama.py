@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from puna import arguments, sources
+from puna import arguments, handlers, sources
 from puna._native import core
 from puna.arguments import flag
 from puna.completion import Timings
@@ -85,7 +85,9 @@ class Llama(Generation, Embeddings):
         model = self._open(sources.bundled() if model_path is None else model_path, use_mmap, kv_overrides)
         # A wrong name is an error now; a model without a template only when it is asked to chat.
         self.chat_format = chat_format
-        self._chat = None if chat_format is None else self._chat_format()
+        self._chats = {}
+        if chat_format is not None and handlers.of_user(chat_format) is None:
+            self._chat_format(chat_format)
         self._pooling = self._pooling_of(pooling_type)
         session = None
         if not flag("vocab_only", vocab_only):

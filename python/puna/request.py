@@ -184,6 +184,16 @@ class ChatRequest(Request):
     def flags(cls) -> tuple[str, ...]:
         return (*super().flags(), "logprobs")
 
+    @classmethod
+    def completed(cls, options: Mapping[str, Any], by_place: Sequence[Any] = ()) -> dict[str, Any]:
+        """All options of llama-cpp-python's call with their defaults, and those of Puna's that were given:
+        what a chat handler gets."""
+        given = arguments.by_place(cls.title, cls.order, by_place, options)
+        known = [*cls.order, *(f.name for f in fields(cls))]
+        others = {name: value for name, value in given.items() if name not in known}
+        arguments.refuse(cls.title, known, others, {})
+        return cls.defaults() | given
+
     def n_logprobs(self) -> int | None:
         if self.top_logprobs is not None and not self.logprobs:
             raise ArgumentError(f"top_logprobs = {self.top_logprobs}, expected None unless logprobs = True")

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import llama_cpp
+from llama_cpp import llama_chat_format
 
 CLASSES = [
     llama_cpp.Llama,
@@ -21,6 +22,9 @@ CLASSES = [
     llama_cpp.LogitsProcessorList,
     llama_cpp.StoppingCriteriaList,
     llama_cpp.MinTokensLogitsProcessor,
+    llama_chat_format.ChatFormatterResponse,
+    llama_chat_format.Jinja2ChatFormatter,
+    llama_chat_format.LlamaChatCompletionHandlerRegistry,
 ]
 SPECIAL = ("__init__", "__call__")
 

@@ -57,7 +57,7 @@ def test_another_name_is_a_typo(name):
 
 
 def test_every_name_of_the_tables_is_there():
-    for name in (*compat.DICTIONARIES, *compat.ABSENT, *compat.NUMBERS):
+    for name in (*compat.DICTIONARIES, *compat.ABSENT, *compat.HANDLERS, *compat.NUMBERS):
         assert getattr(puna, name) is not None
 
 
@@ -75,7 +75,7 @@ def test_a_tokenizer_has_llama_cpp_pythons_methods(llm, tiny, tmp_path):
 def test_modules_of_llama_cpp_python_have_their_names():
     import puna.llama_types
     from puna.llama_cache import LlamaDiskCache
-    from puna.llama_chat_format import Jinja2ChatFormatter, Llava15ChatHandler
+    from puna.llama_chat_format import Llava15ChatHandler, hf_autotokenizer_to_chat_formatter
     from puna.llama_types import CompletionChunk
 
     from puna.llama import LlamaGrammar, LogitsProcessorList
@@ -85,7 +85,7 @@ def test_modules_of_llama_cpp_python_have_their_names():
     assert LlamaGrammar is puna.LlamaGrammar
     for absent, says in (
         (Llava15ChatHandler, "no pictures"),
-        (Jinja2ChatFormatter, "tokenizer.chat_template"),
+        (hf_autotokenizer_to_chat_formatter, "tokenizer.chat_template"),
     ):
         with pytest.raises(errors.UnsupportedError, match=f"{absent.__name__} is not supported: .*{says}"):
             absent("x")

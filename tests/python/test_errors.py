@@ -296,6 +296,7 @@ def test_an_argument_out_of_its_range(tiny, options, says):
         (dict(kv_overrides={"a": None}), "a = None, expected a bool, int"),
         (dict(pooling_type=1.5), "pooling_type = 1.5, expected a whole number"),
         (dict(chat_format=7), "chat_format = 7, expected"),
+        (dict(chat_format=["chatml"]), "chat_format = ['chatml'], expected"),
         (dict(seed="x"), "seed = 'x', expected a whole number"),
         (dict(model_path=5), "model_path = int, expected a path, bytes"),
     ],
