@@ -6,6 +6,7 @@ value that asks for nothing; any other name is answered with the one that may ha
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from puna.errors import (
     ArgumentError,
@@ -38,6 +39,29 @@ LLAMA: dict[str, tuple[object, ...]] = {
     "numa": (False, 0),
     "draft_model": (None,),
     "tokenizer": (None,),
+}
+
+# Those that it had once; it takes and ignores them now. `f16_kv` is here what it meant.
+OLD = ("f16_kv",)
+LLAMA |= {
+    "low_vram": (False,),
+    "mul_mat_q": (True,),
+    "n_gqa": (None,),
+    "n_parts": (-1,),
+    "rms_norm_eps": (None,),
+}
+
+# What to do instead of asking for what is refused.
+INSTEAD = {
+    "draft_model": "Puna has no draft models and no prompt lookup",
+    "grammar": "Puna has no grammars; a logits_processor can say which tokens may come",
+    "lora_path": "Puna has no adapters; merge it into the model's file",
+    "n_gqa": "the file says it, or kv_overrides of ARCHITECTURE.attention.head_count_kv",
+    "response_format": "Puna has no grammars; a logits_processor can say which tokens may come",
+    "rms_norm_eps": "the file says it, or kv_overrides of ARCHITECTURE.attention.layer_norm_rms_epsilon",
+    "tokenizer": "Puna takes the tokenizer of the model's file",
+    "tools": "Puna calls no functions; puna.chat.render(template, messages, tools=…) writes them into a prompt",
+    "use_mlock": "use_mmap = False reads the file into memory at once",
 }
 
 # Those of its create_completion.
@@ -73,6 +97,7 @@ def refuse(
             raise UnknownArgumentError(f"{title}() has no argument {name!r}{meant}")
         if not any(asks_nothing(value, neutral) for neutral in refused[name]):
             expected = " or ".join(repr(v) for v in refused[name])
+            expected += f": {INSTEAD[name]}" if name in INSTEAD else ""
             raise UnsupportedError(f"{name} = {short(value)} is not supported, expected {expected}")
 
 
@@ -88,6 +113,16 @@ def by_place(
         if name in options:
             raise UnknownArgumentError(f"{title}() has {name!r} by place and by name, expected it once")
     return named | dict(options)
+
+
+def renewed(options: dict[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
+    """`options` with what old arguments of `llama_cpp.Llama` said: without `f16_kv` the cache is f32."""
+    if flag("f16_kv", given.get("f16_kv", True)):
+        return options
+    return {
+        name: "f32" if name in ("type_k", "type_v") and value is None else value
+        for name, value in options.items()
+    }
 
 
 # What tokens alone do not have: a text to end, repeat, stream or put into a dictionary.

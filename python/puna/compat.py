@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-from puna import handlers
+from puna import arguments, handlers
 from puna._native import core
 from puna.embedding import NAMES as POOLINGS
 from puna.errors import UnsupportedError
@@ -40,9 +40,9 @@ CreateCompletionResponse CreateCompletionStreamResponse CreateEmbeddingResponse 
 EmbeddingUsage
 """.split()
 
-GRAMMAR = "Puna has no grammars; a logits_processor can say which tokens may come"
-DRAFT = "Puna has no draft models and no prompt lookup; leave draft_model out"
-TOKENIZER = "Puna takes the tokenizer of the model's file; leave tokenizer out"
+GRAMMAR = arguments.INSTEAD["grammar"]
+DRAFT = f"{arguments.INSTEAD['draft_model']}; leave draft_model out"
+TOKENIZER = f"{arguments.INSTEAD['tokenizer']}; leave tokenizer out"
 TEMPLATE = "Jinja2ChatFormatter(tokenizer.chat_template, tokenizer.eos_token, tokenizer.bos_token) does it"
 PICTURES = "Puna reads text, no pictures; leave chat_handler out"
 SEES = "Llava15 Llava16 Moondream NanoLlava Obsidian Llama3VisionAlpha MiniCPMv26 Qwen25VL MTMD Gemma4"

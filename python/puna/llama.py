@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from puna import arguments, handlers, sources
 from puna._native import core
 from puna.arguments import flag
+from puna.attributes import Attributes
 from puna.completion import Timings
 from puna.device import warn_of_software
 from puna.embedding import Embeddings, pooling_of
@@ -23,7 +24,7 @@ from puna.steps import Steps
 from puna.tokenizer import LlamaTokenizer, Tokenizer
 
 
-class Llama(Generation, Embeddings):
+class Llama(Generation, Embeddings, Attributes):
     """A language model from a GGUF file.
 
     Arguments, results and defaults are those of `llama_cpp.Llama`; what it has and Puna has not is
@@ -69,36 +70,38 @@ class Llama(Generation, Embeddings):
         **others: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in NOT_GIVEN} | others
-        host = others.pop("_host", None)  # the GPU that `aload` opened
-        arguments.refuse("Llama", NAMES, others, arguments.LLAMA)
-        options = session_options(**{name: given[name] for name in CONTEXT})
-        if sources.IN_BROWSER and n_gpu_layers and host is None:
-            expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
-            raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
-        self._arguments = {name: value for name, value in given.items() if name != "_host"}
         started = time.perf_counter()
-        self.chat_handler = handler(chat_handler)
-        self.spm_infill, self.verbose = flag("spm_infill", spm_infill), flag("verbose", verbose)
-        self.n_batch, self.n_threads, self.n_threads_batch = options["n_batch"], n_threads, n_threads
-        self._seeds = Seeds(seed)
-        self.last_n_tokens_size = arguments.integer("last_n_tokens_size", last_n_tokens_size, -1)
+        host = others.pop("_host", None)  # the GPU that `aload` opened
+        options = self._settled(given, host)
         model = self._open(sources.bundled() if model_path is None else model_path, use_mmap, kv_overrides)
-        # A wrong name is an error now; a model without a template only when it is asked to chat.
-        self.chat_format = chat_format
-        self._chats = {}
-        if chat_format is not None and handlers.of_user(chat_format) is None:
-            self._chat_format(chat_format)
-        self._pooling = self._pooling_of(pooling_type)
-        session = None
-        if not flag("vocab_only", vocab_only):
-            session = model.session(**options, progress=progress, host=host)
+        self._check(chat_format, pooling_type)
+        session = (
+            None if flag("vocab_only", vocab_only) else model.session(**options, progress=progress, host=host)
+        )
+        if session is not None:
             warn_of_software(session)
         super().__init__(session, host)
-        self._embeds = options["embedding"]
-        self._steps = None if session is None else Steps(session, host)
+        self._begin(options)
         self.load_s = time.perf_counter() - started
-        self.timings = Timings()
         self._say(f"{self.model_path}: loaded in {self.load_s * 1000:.0f} ms, {self.device}")
+
+    def _settled(self, given: dict[str, Any], host: Any) -> dict[str, Any]:
+        """Arguments that say how the model runs, as the core takes them; the others become attributes."""
+        self._arguments = {name: value for name, value in given.items() if name != "_host"}
+        known = {*NAMES, *arguments.OLD}
+        others = {name: value for name, value in self._arguments.items() if name not in known}
+        arguments.refuse("Llama", NAMES, others, arguments.LLAMA)
+        self._arguments |= arguments.renewed({name: given[name] for name in CONTEXT}, given)
+        options = session_options(**{name: self._arguments[name] for name in CONTEXT})
+        if sources.IN_BROWSER and given["n_gpu_layers"] and host is None:
+            expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
+            raise ArgumentError(f"n_gpu_layers = {given['n_gpu_layers']}, expected {expected}")
+        self.chat_handler = handler(given["chat_handler"])
+        self.spm_infill = flag("spm_infill", given["spm_infill"])
+        self.verbose = flag("verbose", given["verbose"])
+        self._seeds = Seeds(given["seed"])
+        self.last_n_tokens_size = arguments.integer("last_n_tokens_size", given["last_n_tokens_size"], -1)
+        return options
 
     def _open(self, source: Source, use_mmap: bool, kv_overrides: object) -> core.Model:
         """The file without its weights."""
@@ -108,6 +111,24 @@ class Llama(Generation, Embeddings):
         self.model_path = sources.name_of(source)
         self._file, self._tokenizer = model.file, Tokenizer(model.tokenizer)
         return model
+
+    def _check(self, chat_format: str | None, pooling_type: int | str) -> None:
+        """What the file is needed for. A wrong name of a format is an error now; a model without a template
+        only when it is asked to chat."""
+        self.chat_format = chat_format
+        self._chats = {}
+        if chat_format is not None and handlers.of_user(chat_format) is None:
+            self._chat_format(chat_format)
+        self._pooling = self._pooling_of(pooling_type)
+
+    def _begin(self, options: dict[str, Any]) -> None:
+        """What is about a session: a `Llama` with `vocab_only` has none."""
+        session = self._open_session
+        self._embeds = options["embedding"]
+        self.n_threads = self.n_threads_batch = options["n_threads"] or core.cpu()["threads"]
+        self.n_batch = options["n_batch"] if session is None else session.n_batch
+        self._steps = None if session is None else Steps(session, self._host)
+        self.timings = Timings()
 
     def _pooling_of(self, wanted: int | str) -> int:
         return pooling_of(
@@ -200,24 +221,12 @@ class Llama(Generation, Embeddings):
     def tokenizer(self) -> LlamaTokenizer:
         return LlamaTokenizer(self)
 
-    @property
-    def metadata(self) -> dict[str, str]:
-        """The file's metadata as text; of arrays only type and length. `puna.gguf` has them whole."""
-        return {key: self._metadata_text(key) for key in list(self._file.keys())}
-
     def __reduce__(self) -> Any:
         """Pickled as the arguments it was opened with: the file is opened again."""
         return _reopen, (self._arguments,)
 
     def __repr__(self) -> str:
         return f"<puna.Llama {self.model_path!r} on {self.device}>"
-
-    def _metadata_text(self, key: str) -> str:
-        kind = self._file.value_type(key) or ""
-        if kind.startswith("array"):
-            return kind
-        value = self._file.value(key)
-        return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _say(self, line: str) -> None:
         if self.verbose:

@@ -56,6 +56,78 @@ def test_another_name_is_a_typo(name):
             getattr(puna, name)
 
 
+def test_attributes_are_what_the_model_was_opened_with(tiny):
+    given = {
+        "kv_overrides": {"general.name": "mine"},
+        "use_mlock": False,
+        "lora_path": None,
+        "type_v": "q8_0",
+    }
+    with puna.Llama(tiny, n_ctx=0, n_batch=8, seed=7, last_n_tokens_size=32, **given) as llm:
+        params = llm.context_params
+        assert (params.n_ctx, params.n_batch, params.n_ubatch) == (llm.n_ctx(), 8, 8)
+        assert (params.type_k, params.type_v, params.embeddings) == (1, 8, False)
+        assert (params.n_seq_max, params.rope_freq_base, params.offload_kqv) == (1, 0.0, True)
+        assert (llm.model_params.n_gpu_layers, llm.model_params.vocab_only) == (0, False)
+        assert llm.kv_overrides == {"general.name": "mine"}
+        assert llm.metadata["general.name"] == "mine"
+        assert (llm.n_batch, llm.last_n_tokens_size, llm.cache) == (8, 32, None)
+        assert llm.n_threads == llm.n_threads_batch == puna.devices()[0].detail["threads"]
+        assert (llm.lora_path, llm.lora_scale, llm.draft_model, llm.numa) == (None, 1.0, None, False)
+        assert llm.tokenizer_.encode("ab") == llm.tokenizer().encode("ab")
+        assert (llm._n_ctx, llm._n_vocab, llm._seed) == (llm.n_ctx(), llm.n_vocab(), 7)
+        assert (llm._token_eos, llm._token_nl, llm._logits_all) == (llm.token_eos(), llm.token_nl(), False)
+        llm.eval([5, 6])
+        assert memoryview(llm._input_ids[: llm.n_tokens]).tolist() == [5, 6]
+    with puna.Llama(tiny, vocab_only=True, n_ctx=32) as llm:
+        assert llm.context_params.n_ctx == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ctx", "puna.Session evaluates tokens"),
+        ("model", "puna.Session evaluates tokens"),
+        ("_chat_handlers", "puna.handlers has those"),
+        ("n_vocb", "'Llama' object has no attribute 'n_vocb'$"),
+        ("__fspath__", "has no attribute"),
+    ],
+)
+def test_an_attribute_that_is_not_there_says_what_is(llm, name, says):
+    assert not hasattr(llm, name)
+    with pytest.raises(AttributeError, match=says) as caught:
+        getattr(llm, name)
+    assert (caught.value.name, caught.value.obj) == (name, llm)
+
+
+def test_old_arguments_mean_what_they_meant(tiny):
+    """As programs and libraries still give them."""
+    old = {"n_parts": -1, "f16_kv": True, "mul_mat_q": True, "low_vram": False, "n_gqa": None}
+    with puna.Llama(tiny, **old) as half, puna.Llama(tiny, f16_kv=False) as whole:
+        assert [half.context_params.type_k, whole.context_params.type_k] == [1, 0]
+        assert whole.n_bytes > half.n_bytes
+    with puna.Llama(tiny, f16_kv=False, type_v="q8_0") as llm:
+        assert (llm.context_params.type_k, llm.context_params.type_v) == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"n_gqa": 8},
+            "n_gqa = 8 is not supported, expected None: .* kv_overrides of ARCHITECTURE.attention",
+        ),
+        ({"use_mlock": True}, "use_mlock = True is not supported, expected False: use_mmap = False"),
+        ({"lora_path": "a"}, "lora_path = 'a' is not supported, expected None: Puna has no adapters"),
+        ({"f16_kv": "no"}, "f16_kv = 'no', expected True or False"),
+        ({"f16kv": True}, "no argument 'f16kv'"),
+    ],
+)
+def test_what_an_argument_asks_for_is_refused_with_what_to_do(tiny, options, says):
+    with pytest.raises(puna.PunaError, match=says):
+        puna.Llama(tiny, **options)
+
+
 def test_every_name_of_the_tables_is_there():
     for name in (*compat.DICTIONARIES, *compat.ABSENT, *compat.HANDLERS, *compat.NUMBERS):
         assert getattr(puna, name) is not None
