@@ -15,6 +15,7 @@
 //! A block with a NaN or an infinity gets the scale NaN, so that broken numbers stay visible.
 
 use crate::dot::SUB;
+use crate::dot::float::Lines;
 use crate::simd::Shared;
 
 /// One tile, cut to its elements.
@@ -96,26 +97,30 @@ pub(crate) struct Activations {
     d: Shared<f32>,
     sums: Shared<f32>,
     neg: Shared<i32>,
-    /// `[rows, n_in]`, for weights that are floats.
-    rows: Shared<f32>,
+    /// For weights that are floats, see [`Lines`].
+    lines: Shared<f32>,
+    /// Elements of a line.
+    n_lanes: usize,
 }
 
 impl Activations {
-    /// Room for `n_rows` (padded) rows of up to `quantized` elements as int8, `plain` as f32.
-    pub(crate) fn new(n_rows: usize, quantized: usize, plain: usize) -> Self {
+    /// Room for `n_rows` (padded) rows of up to `quantized` elements as int8, `plain` as f32 in lines of
+    /// `n_lanes`.
+    pub(crate) fn new(n_rows: usize, quantized: usize, plain: usize, n_lanes: usize) -> Self {
         let n_subs = n_rows * quantized.div_ceil(SUB);
         Activations {
             q: Shared::zeroed(n_subs * SUB),
             d: Shared::zeroed(n_subs),
             sums: Shared::zeroed(n_subs),
             neg: Shared::zeroed(3 * n_subs),
-            rows: Shared::zeroed(n_rows * plain),
+            lines: Shared::zeroed(n_rows * plain.next_multiple_of(n_lanes)),
+            n_lanes,
         }
     }
 
     pub(crate) fn n_bytes(&self) -> u64 {
         let scales = self.d.n_bytes() + self.sums.n_bytes() + self.neg.n_bytes();
-        self.q.n_bytes() + scales + self.rows.n_bytes()
+        self.q.n_bytes() + scales + self.lines.n_bytes()
     }
 
     pub(crate) fn tile(&self, span: TileSpan, n_in: usize) -> Tile<'_> {
@@ -141,15 +146,27 @@ impl Activations {
         }
     }
 
-    /// Plain rows of a tile, `[size, n_in]`.
-    pub(crate) fn rows(&self, span: TileSpan, n_in: usize) -> &[f32] {
-        self.rows.get(span.at * n_in..(span.at + span.size) * n_in)
+    /// Tokens of a tile from `first` on, for weights that are floats.
+    pub(crate) fn lines(&self, span: TileSpan, first: usize, n_in: usize) -> Lines<'_> {
+        let n = n_in.next_multiple_of(self.n_lanes);
+        let (from, to) = (span.at * n, (span.at + span.size) * n);
+        Lines {
+            x: self.lines.get(from + first * self.n_lanes..to),
+            size: span.size,
+        }
     }
 
-    /// The same to be written, by the worker that owns this tile.
-    pub(crate) fn row_mut(&self, span: TileSpan, t: usize, n_in: usize) -> &mut [f32] {
-        let from = (span.at + t) * n_in;
-        self.rows.get_mut(from..from + n_in)
+    /// Puts row `x` in as token `t` of a tile, by the worker that owns it.
+    pub(crate) fn put_lines(&self, span: TileSpan, t: usize, x: &[f32]) {
+        let n = x.len().next_multiple_of(self.n_lanes);
+        let (from, to) = (span.at * n, (span.at + span.size) * n);
+        let lines = self.lines.get_mut(from..to);
+        let of_token = lines.chunks_exact_mut(self.n_lanes).skip(t);
+        for (line, x) in of_token.step_by(span.size).zip(x.chunks(self.n_lanes)) {
+            let (whole, rest) = line.split_at_mut(x.len());
+            whole.copy_from_slice(x);
+            rest.fill(0.0);
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Cpu {
         let n_rows = padded(plan.n_tokens.max(plan.n_outputs), kernels.widest);
         let (quantized, plain) = widths(&plan, kernels);
         let local = || Local {
-            activations: Activations::new(1, quantized, plain),
+            activations: Activations::new(1, quantized, plain, kernels.rows),
             rows: Default::default(),
             bytes: vec![],
             decoded: vec![],
@@ -97,7 +97,7 @@ impl Cpu {
             arenas: arenas.collect::<Result<_>>()?,
             caches: caches.collect::<Result<_>>()?,
             windows: masks,
-            activations: Activations::new(n_rows, quantized, plain),
+            activations: Activations::new(n_rows, quantized, plain, kernels.rows),
             routed: experts::room(&plan, kernels),
             locals: (0..pool.n_workers()).map(|_| Mutex::new(local())).collect(),
             plan,

@@ -51,7 +51,7 @@ pub(crate) fn room(plan: &Plan, kernels: &Kernels) -> Activations {
             *widest = weight.n_in().max(*widest);
         }
     }
-    Activations::new(n_rows, quantized, plain)
+    Activations::new(n_rows, quantized, plain, kernels.rows)
 }
 
 pub(crate) fn linear(ctx: &mut Ctx<'_>, l: &LinearExperts) -> Result<()> {
@@ -122,7 +122,7 @@ fn prepare(
             (ctx.core.kernels.quantize)(x, t, tile.size, &mut to.tile_mut(tile, n_in));
         }
         if floats {
-            to.row_mut(tile, t, n_in).copy_from_slice(x);
+            to.put_lines(tile, t, x);
         }
     }
 }

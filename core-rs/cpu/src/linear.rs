@@ -99,7 +99,7 @@ fn prepare(ctx: &mut Ctx<'_>, f: &FusedLinear, tile: TileSpan, shared: Option<&A
             (ctx.core.kernels.quantize)(x, t, tile.size, &mut to.tile_mut(tile, n_in));
         }
         if floats {
-            to.row_mut(tile, t, n_in).copy_from_slice(x);
+            to.put_lines(tile, t, x);
         }
     }
     ctx.local.rows = (sum, normed);
@@ -278,13 +278,11 @@ impl Columns<'_> {
             }
             Columns::Float(kernels, w, n) => {
                 let row_bytes = n_in * kernels.bytes;
-                let x = x.rows(tile, n_in);
-                let at_once = if tile.size == 1 { 1 } else { 4 };
-                let run = kernels.strip(at_once);
+                let (at_once, run) = kernels.strip(tile.size);
                 for first in (0..*n).step_by(STRIP) {
                     let w = &w[first * row_bytes..(first + STRIP).min(*n) * row_bytes];
                     for t in (0..tile.size).step_by(at_once) {
-                        run(w, n_in, &x[t * n_in..][..at_once * n_in], part);
+                        run(w, n_in, x.lines(tile, t, n_in), part);
                         spread(part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
                     }
                 }

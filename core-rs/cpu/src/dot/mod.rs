@@ -23,6 +23,18 @@ use crate::activations::Tile;
 use crate::pack::{CHUNK, Field, Form, Group, LINE, Layout};
 use crate::simd::Simd;
 
+/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
+/// their index is a constant, and compilers leave a loop of this size rolled up.
+macro_rules! for_tokens {
+    ($t:ident < $n:expr, $body:block) => {
+        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
+        const $t: usize = $i;
+        if $t < $n $body
+    })* };
+}
+
 pub(crate) mod float;
 pub(crate) mod iq4_nl;
 pub(crate) mod iq4_xs;
@@ -100,18 +112,6 @@ macro_rules! for_subs {
             $body
         }
     )* };
-}
-
-/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
-/// their index is a constant, and compilers leave a loop of this size rolled up.
-macro_rules! for_tokens {
-    ($t:ident < $n:expr, $body:block) => {
-        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
-    };
-    (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
-        const $t: usize = $i;
-        if $t < $n $body
-    })* };
 }
 
 /// How a type is packed and unpacked; the product around it is [`tile`].

@@ -68,7 +68,7 @@ fn compare(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32
         size: x.len(),
         at: 0,
     };
-    let activations = Activations::new(x.len(), n_in, 0);
+    let activations = Activations::new(x.len(), n_in, 0, 1);
     for (t, x) in x.iter().enumerate() {
         (k.quantize)(x, t, span.size, &mut activations.tile_mut(span, n_in));
     }
@@ -181,7 +181,9 @@ fn float_strips_equal_plain_sums() {
     let mut random = Random(11);
     for isa in Isa::available() {
         for f in Kernels::of(isa).floats {
-            for (n_in, n_rows, size) in [(1, 1, 1), (17, 3, 4), (64, 4, 1), (250, 4, 4)] {
+            for (n_in, n_rows, size) in
+                [(1, 1, 1), (17, 3, 4), (64, 4, 1), (250, 4, 4), (250, 4, 12)]
+            {
                 let mut rows = vec![];
                 let mut w = vec![0.0; n_in * n_rows];
                 for _ in 0..n_rows {
@@ -190,9 +192,20 @@ fn float_strips_equal_plain_sums() {
                     rows.extend(row);
                 }
                 decode_row(f.dtype, &rows, &mut w).unwrap();
+                let (size, run) = f.strip(size);
                 let x = random.floats(n_in * size, 1.0);
+                let span = TileSpan {
+                    first: 0,
+                    n_used: size,
+                    size,
+                    at: 0,
+                };
+                let activations = Activations::new(size, 0, n_in, Kernels::of(isa).rows);
+                for (t, x) in x.chunks_exact(n_in).enumerate() {
+                    activations.put_lines(span, t, x);
+                }
                 let mut out = vec![0.0; 4 * size];
-                f.strip(size)(&rows, n_in, &x, &mut out);
+                run(&rows, n_in, activations.lines(span, 0, n_in), &mut out);
                 for (t, x) in x.chunks_exact(n_in).enumerate() {
                     for (r, w) in w.chunks_exact(n_in).enumerate() {
                         let products = w.iter().zip(x).map(|(a, b)| f64::from(a * b));
@@ -221,7 +234,7 @@ fn quantizing_keeps_half_a_step_and_shows_broken_numbers() {
         x[32..64].fill(0.0);
         x[64..96].fill(1e-42);
         x[100] = f32::INFINITY;
-        let activations = Activations::new(1, 128, 0);
+        let activations = Activations::new(1, 128, 0, 1);
         (k.quantize)(&x, 0, 1, &mut activations.tile_mut(span, 128));
         let tile = activations.tile(span, 128);
         for (i, &x) in x[..96].iter().enumerate() {

@@ -6,6 +6,7 @@ use puna_graph::{Act, RopeLayout};
 
 use crate::activations::{self, Tile, TileMut};
 use crate::attend::{self, Attend, Carry, Half, Single};
+use crate::dot::float::Lines;
 use crate::dot::{self, Quant, float, for_quants};
 use crate::isa::{HAS_SCALAR, Isa};
 use crate::pack::Layout;
@@ -13,7 +14,7 @@ use crate::rows;
 use crate::simd::Simd;
 
 pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
-pub(crate) type StripFn = fn(&[u8], usize, &[f32], &mut [f32]);
+pub(crate) type StripFn = fn(&[u8], usize, Lines<'_>, &mut [f32]);
 pub(crate) type LayerNormFn = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 pub(crate) type RopeFn = fn(RopeLayout, &[f32], &[f32], &[f32], &mut [f32]);
 pub(crate) type AttendFn = fn(&Attend<'_>, &mut [f32]) -> Carry;
@@ -25,11 +26,11 @@ pub(crate) struct QuantKernels {
     tiles: [TileFn; 3],
 }
 
-/// Products with floats: strips with 1 and 4 tokens.
+/// Products with floats: strips of some tokens, with how many they are.
 pub(crate) struct FloatKernels {
     pub(crate) dtype: DType,
     pub(crate) bytes: usize,
-    strips: [StripFn; 2],
+    strips: [(usize, StripFn); 3],
 }
 
 /// All kernels of one instruction set; the functions are those of `rows.rs`, `activations.rs`,
@@ -65,8 +66,13 @@ impl QuantKernels {
 }
 
 impl FloatKernels {
-    pub(crate) fn strip(&self, n_tokens: usize) -> StripFn {
-        self.strips[usize::from(n_tokens > 1)]
+    /// The kernel for a tile of `size` tokens, and how many of them it takes at once.
+    pub(crate) fn strip(&self, size: usize) -> (usize, StripFn) {
+        match size {
+            1 => self.strips[0],
+            4 => self.strips[1],
+            _ => self.strips[2],
+        }
     }
 }
 
@@ -141,9 +147,10 @@ macro_rules! quants {
     ($($file:ident :: $name:ident),*) => { &[$(quant::<dot::$file::$name>()),*] };
 }
 
-/// A module with the table of one instruction set; `$forms` is how some types are packed for it.
+/// A module with the table of one instruction set: `$widest` tokens in its widest tile, of which floats
+/// take `$more` at once, and `$few` in a tile of four; `$forms` is how some types are packed for it.
 macro_rules! instruction_set {
-    ($name:ident, $simd:ty, $token:expr, $widest:literal, $forms:ident, #[$feature:meta]) => {
+    ($name:ident, $simd:ty, $token:expr, $widest:literal by [$few:literal, $more:literal], $forms:ident, #[$feature:meta]) => {
         mod $name {
             use super::*;
             use crate::attend::Element;
@@ -155,7 +162,7 @@ macro_rules! instruction_set {
             entries! { #[$feature];
                 fn tile<Q: Quant; T>(w: &[u8], n_blocks: usize, x: Tile<'_>, out: &mut [f32]) =
                     dot::tile::<S, Q, T>(unsafe { $token }, w, n_blocks, x, out);
-                fn strip<W: Float; T>(w: &[u8], n_in: usize, x: &[f32], out: &mut [f32]) =
+                fn strip<W: Float; T>(w: &[u8], n_in: usize, x: Lines<'_>, out: &mut [f32]) =
                     float::strip::<S, W, T>(unsafe { $token }, w, n_in, x, out);
                 fn attend<K: Element, V: Element; N>(a: &Attend<'_>, out: &mut [f32]) -> Carry =
                     attend::attend::<S, K, V, N>(unsafe { $token }, a, out);
@@ -185,7 +192,11 @@ macro_rules! instruction_set {
                 FloatKernels {
                     dtype: W::DTYPE,
                     bytes: W::BYTES,
-                    strips: [strip::<W, 1>, strip::<W, 4>],
+                    strips: [
+                        (1, strip::<W, 1>),
+                        ($few, strip::<W, $few>),
+                        ($more, strip::<W, $more>),
+                    ],
                 }
             }
 
@@ -219,30 +230,30 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8, in_bits, #[cfg(all())]);
+instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8 by [4, 4], in_bits, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4, in_bits,
+    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4 by [2, 2], in_bits,
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12, in_bits,
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12 by [4, 6], in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12, in_bits,
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12 by [4, 6], in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "aarch64")]
 instruction_set!(
-    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8, in_bits,
+    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8 by [4, 4], in_bits,
     #[target_feature(enable = "neon,dotprod")]
 );
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 instruction_set!(
-    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4, in_bytes,
+    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4 by [4, 4], in_bytes,
     #[cfg(all())]
 );
 #[cfg(all(
@@ -251,6 +262,6 @@ instruction_set!(
     feature = "relaxed"
 ))]
 instruction_set!(
-    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4, in_bytes,
+    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4 by [4, 4], in_bytes,
     #[target_feature(enable = "relaxed-simd")]
 );
