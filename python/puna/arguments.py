@@ -5,7 +5,8 @@ value that asks for nothing; any other name is answered with the one that may ha
 """
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from puna.errors import (
@@ -180,7 +181,7 @@ def token_list(name: str, value: object) -> list[int]:
     for token in found:
         if not hasattr(token, "__index__") or isinstance(token, bool):
             raise wrong_type(f"{name}: token id", token, "a whole number")
-        if not -(2**63) <= token < 2**63:  # of others the core knows how many there are
+        if not -(2**63) <= token.__index__() < 2**63:  # of others the core knows how many there are
             raise TokenError(f"token id {short(token)}, expected one of the vocabulary")
     return [int(token) for token in found]
 
@@ -195,6 +196,32 @@ def utf8(name: str, value: object) -> bytes:
         return value.encode()
     except UnicodeEncodeError as error:
         raise ArgumentError(f"{name} = {short(value)}, expected text without lone surrogates") from error
+
+
+def text(name: str, value: object) -> str:
+    """`value` as a text."""
+    if not isinstance(value, str):
+        raise wrong_type(name, value, "a str")
+    return value
+
+
+def path(name: str, value: object) -> str:
+    """`value` as the path of a file."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise wrong_type(name, value, "a path")
+    return os.fsdecode(value)
+
+
+def function(name: str, value: object) -> Callable[..., Any] | None:
+    """A function, or `None`."""
+    if value is not None and not callable(value):
+        raise wrong_type(name, value, "a function or None")
+    return value
+
+
+def token(name: str, value: object) -> int:
+    """A token id; how many there are the core knows."""
+    return token_list(name, [value])[0]
 
 
 def mapping(name: str, value: object) -> dict[str, object]:

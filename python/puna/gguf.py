@@ -6,12 +6,14 @@ numpy.asarray(reader.tensors["output.weight"].dequantize())
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from puna import arguments
 from puna._native import core
-from puna.arguments import wrong_type
+from puna.arguments import integer, text, wrong_type
+from puna.arrays import BYTES, floats, is_floats, view_of
 from puna.errors import ArgumentError
 from puna.sources import Source
 
@@ -108,37 +110,63 @@ class Writer:
 
     def __init__(self, metadata: Mapping[str, Any] | None = None) -> None:
         self._core = core.GgufWriter()
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise wrong_type("metadata", metadata, "a dict, the metadata of a Reader, or None")
         for key, value in (metadata or {}).items():
             kind = metadata.type(key) if isinstance(metadata, Metadata) else None
             self.set(key, value, kind)
 
     def set(self, key: str, value: object, type: str | None = None) -> Self:
         """Sets a metadata key. `type` is GGUF's, by default that of the value: bool, string, `u32` (`i32`,
-        `i64`, `u64` where it must be), `f32`, or an array of one of them."""
-        self._core.set(key, value, type or type_of(key, value))
+        `i64`, `u64` where it must be), `f32`, or an array of one of them. Numpy's numbers and arrays of one
+        dimension are taken as Python's."""
+        plain = value.tolist() if hasattr(value, "tolist") else value
+        kind = type_of(key, plain) if type is None else text("type", type)
+        self._core.set(text("key", key), plain, kind)
         return self
 
     def add_tensor(
         self, name: str, data: Any, dtype: str | None = None, *, shape: Sequence[int] | None = None
     ) -> Self:
-        """Adds a tensor: an array of f32 (encoded as `dtype`, by default F32, its shape in numpy's order), or
-        bytes already encoded as `dtype`, with their `shape` in GGUF's order, row length first."""
-        view = memoryview(data)
-        if view.format == "f":
-            blocks = core.encode(view, dtype or "F32")
-            self._core.add_tensor(name, dtype or "F32", list(shape or reversed(view.shape or ())), blocks)
-        elif dtype is None or shape is None:
+        """Adds a tensor: numbers to encode, or blocks that are encoded already.
+
+        Numbers are an array of f32, or of f64 or f16 which are rounded to f32, or a list of them; they are
+        encoded as `dtype` (by default F32), and `shape` is the array's. Blocks are bytes, or an array of
+        them, encoded as `dtype`, and `shape` is in GGUF's order, row length first. Other numbers go as their
+        bytes: `add_tensor(name, ids.tobytes(), "I32", shape=ids.shape[::-1])`.
+        """
+        text("name", name)
+        kind = None if dtype is None else text("dtype", dtype)
+        sizes = None if shape is None else sizes_of(shape)
+        view = view_of("data", data, "numbers (an array of f32, f64 or f16, or a list), or bytes")
+        if is_floats(view):
+            values = floats("data", data)
+            encoded = core.encode(values, kind or "F32")
+            self._core.add_tensor(name, kind or "F32", sizes or [*reversed(values.shape or ())], encoded)
+        elif view.format not in BYTES:
+            expected = "floating-point numbers, or their bytes (data.tobytes()) with dtype and shape"
+            raise ArgumentError(
+                f"add_tensor({name!r}): an array of format {view.format!r}, expected {expected}"
+            )
+        elif kind is None or sizes is None:
             raise ArgumentError(f"add_tensor({name!r}): bytes, expected dtype and shape with them")
         else:
-            self._core.add_tensor(name, dtype, list(shape), view.tobytes())
+            self._core.add_tensor(name, kind, sizes, view.tobytes())
         return self
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the file beside `path`, then puts it there: nobody sees half a file."""
-        self._core.write(path)
+        self._core.write(arguments.path("path", path))
 
     def to_bytes(self) -> bytes:
         return self._core.to_bytes()
+
+
+def sizes_of(shape: object) -> list[int]:
+    """The dimensions of a tensor."""
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise wrong_type("shape", shape, "a list of whole numbers, the row length first")
+    return [integer("shape", size, 0, 2**62) for size in shape]
 
 
 def type_of(key: str, value: object) -> str:
@@ -160,4 +188,5 @@ def type_of(key: str, value: object) -> str:
         for kind, least, end in fits:
             if least <= value < end:
                 return kind
+        raise ArgumentError(f"{key} = {value}, expected a whole number of at most 64 bits")
     raise wrong_type(key, value, "a bool, int, float, str, bytes, or a list of them")

@@ -72,12 +72,10 @@ class Llama(Generation, Embeddings, Attributes):
         given = {name: value for name, value in locals().items() if name not in NOT_GIVEN} | others
         started = time.perf_counter()
         host = others.pop("_host", None)  # the GPU that `aload` opened
-        options = self._settled(given, host)
+        options = self._settled(given, host) | {"progress": arguments.function("progress", progress)}
         model = self._open(sources.bundled() if model_path is None else model_path, use_mmap, kv_overrides)
         self._check(chat_format, pooling_type)
-        session = (
-            None if flag("vocab_only", vocab_only) else model.session(**options, progress=progress, host=host)
-        )
+        session = None if flag("vocab_only", vocab_only) else model.session(**options, host=host)
         if session is not None:
             warn_of_software(session)
         super().__init__(session, host)
@@ -96,7 +94,7 @@ class Llama(Generation, Embeddings, Attributes):
         if sources.IN_BROWSER and given["n_gpu_layers"] and host is None:
             expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
             raise ArgumentError(f"n_gpu_layers = {given['n_gpu_layers']}, expected {expected}")
-        self.chat_handler = handler(given["chat_handler"])
+        self.chat_handler = arguments.function("chat_handler", given["chat_handler"])
         self.spm_infill = flag("spm_infill", given["spm_infill"])
         self.verbose = flag("verbose", given["verbose"])
         self._seeds = Seeds(given["seed"])
@@ -249,9 +247,3 @@ if not TYPE_CHECKING:
 
 def _reopen(given: dict[str, Any]) -> Llama:
     return Llama(**given)
-
-
-def handler(given: object) -> Callable[..., Any] | None:
-    if given is None or callable(given):
-        return given
-    raise arguments.wrong_type("chat_handler", given, "a function or None")

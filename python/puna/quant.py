@@ -1,33 +1,31 @@
 """Quantizing: rows of numbers, and whole files."""
 
+import inspect
 import os
 import re
-from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never
 
+from puna import arguments
 from puna._native import core
-from puna.arguments import flag, integer, mapping, wrong_type
+from puna.arguments import flag, integer, mapping, text, wrong_type
+from puna.arrays import blocks, floats
 from puna.errors import ArgumentError
 from puna.gguf import Reader, type_of
 from puna.sources import Source
 
 
 def quantize(values: Any, dtype: str) -> bytes:
-    """Encodes f32 (a contiguous array, or a list of numbers) as `dtype`, a tensor type such as `"Q4_K"`.
-
-    The length must be a multiple of the type's block.
+    """Encodes numbers (an array of f32, or of f64 or f16 which are rounded to f32, or a list) as `dtype`, a
+    tensor type such as `"Q4_K"`. The length must be a multiple of the type's block.
     """
-    view = memoryview(array("f", values) if isinstance(values, (list, tuple)) else values)
-    if view.format != "f" or not view.c_contiguous:
-        raise ArgumentError(f"values: format {view.format!r}, expected contiguous f32 ('f')")
-    return core.encode(view, dtype)
+    return core.encode(floats("values", values), text("dtype", dtype))
 
 
 def dequantize(data: Any, dtype: str, n: int | None = None) -> core.Array:
     """Decodes `data`, blocks of `dtype`, as f32; `n`, where given, is the number of elements expected."""
-    values = core.decode(bytes(data), dtype)
+    values = core.decode(blocks("data", data), text("dtype", dtype))
     if n is not None and len(values) != integer("n", n, 0, 2**62):
         raise ArgumentError(f"n = {n}, expected {len(values)}: the elements of {len(data)} bytes of {dtype}")
     return values
@@ -59,6 +57,7 @@ def quantize_file(
     keep_split: bool = False,
     kv_overrides: Mapping[str, bool | int | float | str] | None = None,
     progress: Callable[[str, int, int], object] | None = None,
+    **others: Never,
 ) -> Sequence[Step]:
     """Writes the model `source` to `path` as a file type, such as `"Q4_K_M"`, or as it is with `"COPY"`; the
     options are llama-quantize's. Without a `path` nothing is written: the steps say what would be done.
@@ -71,28 +70,31 @@ def quantize_file(
     error, no file is left behind. A file that is read is not written over, and an option that another leaves
     without effect is an error.
     """
+    arguments.refuse("quantize_file", [*inspect.signature(quantize_file).parameters][:-1], others, {})
     file = source if isinstance(source, Reader) else Reader(source)
     overrides = mapping("kv_overrides", kv_overrides)
     steps = core.quantize_file(
         file._file,
-        path,
-        type,
+        None if path is None else arguments.path("path", path),
+        text("type", type),
         n_threads=integer("n_threads", n_threads, 0, 1024),
         allow_requantize=flag("allow_requantize", allow_requantize),
         leave_output_tensor=flag("leave_output_tensor", leave_output_tensor),
         pure=flag("pure", pure),
-        output_tensor_type=output_tensor_type,
-        token_embedding_type=token_embedding_type,
+        output_tensor_type=text_or_none("output_tensor_type", output_tensor_type),
+        token_embedding_type=text_or_none("token_embedding_type", token_embedding_type),
         tensor_types=types_by_name(file.tensors, tensor_types),
         keep_split=flag("keep_split", keep_split),
         metadata=[(key, value, type_of(key, value)) for key, value in overrides.items()],
-        progress=progress,
+        progress=arguments.function("progress", progress),
     )
     return [Step(*step) for step in steps]
 
 
 def types_by_name(names: Collection[str], given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The tensors that a pattern fits, with its type; a pattern that fits none is an error."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise wrong_type("tensor_types", given, "a list of pairs of a pattern and a tensor type")
     for pair in given:
         if not isinstance(pair, (tuple, list)) or [type(item) for item in pair] != [str, str]:
             raise wrong_type(
@@ -107,6 +109,10 @@ def types_by_name(names: Collection[str], given: Sequence[tuple[str, str]]) -> l
             )
     found = ((name, next((t for p, t in patterns if p.search(name)), None)) for name in names)
     return [(name, dtype) for name, dtype in found if dtype is not None]
+
+
+def text_or_none(name: str, value: object) -> str | None:
+    return None if value is None else text(name, value)
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

@@ -4,9 +4,9 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Never, Self
 
-from puna import sources
+from puna import arguments, sources
 from puna._native import core
 from puna.arguments import flag, integer, mapping, token_list, wrong_type
 from puna.device import warn_of_software
@@ -28,8 +28,14 @@ class Model:
     """
 
     def __init__(
-        self, source: Source, *, mmap: bool = True, kv_overrides: Mapping[str, Any] | None = None
+        self,
+        source: Source,
+        *,
+        mmap: bool = True,
+        kv_overrides: Mapping[str, Any] | None = None,
+        **others: Never,
     ) -> None:
+        arguments.refuse("Model", ("mmap", "kv_overrides"), others, {})
         given = mapping("kv_overrides", kv_overrides)
         overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
         self._core = core.Model(source, mmap=flag("mmap", mmap), overrides=overrides)
@@ -80,16 +86,20 @@ class Session:
         rope_freq_base: float = 0.0,
         rope_freq_scale: float = 0.0,
         progress: Progress | None = None,
+        **others: Never,
     ) -> None:
         given = locals()
+        known = [name for name in given if name not in ("self", "model", "others")]
+        arguments.refuse("Session", known, others, {})
         if sources.IN_BROWSER and n_gpu_layers:
             expected = "0 in a browser tab; puna.Llama.aload opens WebGPU"
             raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
         options = session_options(**{name: given[name] for name in CONTEXT})
         self.model = model if isinstance(model, Model) else Model(model)
+        heard = arguments.function("progress", progress)
         self._has_hidden = flag("hidden", hidden)
         self._embeds = flag("embedding", embedding)
-        self._core = self.model._core.session(**options, hidden=self._has_hidden, progress=progress)
+        self._core = self.model._core.session(**options, hidden=self._has_hidden, progress=heard)
         warn_of_software(self._core)
         self._hidden: Any = None
         self._turn = threading.Lock()  # from the start of an evaluation until its results are read
@@ -152,16 +162,17 @@ class Session:
     def save(self, seq: int = 0, path: "str | os.PathLike[str] | None" = None) -> bytes:
         """A sequence as bytes, written to `path` too where one is given (beside it first, so that nobody
         sees half a file). Only a session of the same model, types and layers on the GPU takes it back."""
+        place = None if path is None else arguments.path("path", path)
         data = self._core.save(number(seq))
         assert data is not None, "only a browser tab's GPU is awaited"
-        if path is not None:
-            beside = Path(f"{os.fspath(path)}.{os.getpid()}")
+        if place is not None:
+            beside = Path(f"{place}.{os.getpid()}")
             try:
                 beside.write_bytes(data)
-                beside.replace(path)
+                beside.replace(place)
             except OSError as error:
                 beside.unlink(missing_ok=True)
-                raise refused(error, path) from error
+                raise refused(error, place) from error
         return data
 
     def load(self, data: "bytes | str | os.PathLike[str]", seq: int = 0) -> None:

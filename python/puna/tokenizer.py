@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from puna import arguments
 from puna._native import core
-from puna.arguments import token_list, utf8
+from puna.arguments import flag, token_list, utf8
+from puna.arguments import token as token_id
 from puna.sources import File
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ class Tokenizer:
     def encode(self, text: str | bytes, *, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`: with BOS (and EOS) where the model wants them, unless `add_bos` is off;
         `special` reads the texts of control tokens (`<|im_end|>`) as those tokens."""
-        return self._core.encode(utf8("text", text), add_special=add_bos, parse_special=special)
+        wants_bos, reads_special = flag("add_bos", add_bos), flag("special", special)
+        return self._core.encode(utf8("text", text), add_special=wants_bos, parse_special=reads_special)
 
     def decode(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> str:
         """The text of `tokens`; bytes that are no character become U+FFFD. `special` shows control tokens;
@@ -34,22 +37,28 @@ class Tokenizer:
 
     def decode_bytes(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> bytes:
         """The same, as it is."""
-        return self._core.decode(token_list("tokens", tokens), special=special, clean=clean)
+        return self._core.decode(
+            token_list("tokens", tokens), special=flag("special", special), clean=flag("clean", clean)
+        )
 
     def join(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """The bytes of each token in a row; of the blank that a vocabulary puts before a text, the one after
         BOS is taken off."""
         ids = token_list("tokens", tokens)
-        text = b"".join(self._core.token_bytes(token, special=special) for token in ids)
+        shows_special = flag("special", special)
+        text = b"".join(self._core.token_bytes(token, special=shows_special) for token in ids)
         return text[1:] if ids and ids[0] == self.bos and text[:1] == b" " else text
 
     def piece(self, token: int, *, special: bool = False) -> str:
         """The text of one token within a text; empty where its bytes are no whole character."""
-        return self._core.token_bytes(token, special=special).decode(errors="ignore")
+        found = self._core.token_bytes(token_id("token", token), special=flag("special", special))
+        return found.decode(errors="ignore")
 
     def text(self, token: int | None) -> str:
         """A token as the file writes it (`▁the`, `<0x0A>`); empty for `None`."""
-        return "" if token is None else self._core.token_text(token).decode(errors="replace")
+        if token is None:
+            return ""
+        return self._core.token_text(token_id("token", token)).decode(errors="replace")
 
     def tokenize(self, text: str | bytes, add_bos: bool = True, special: bool = False) -> list[int]:
         """`encode` with the names of `Llama.tokenize`."""
@@ -66,12 +75,12 @@ class Tokenizer:
 
     def is_eog(self, token: int) -> bool:
         """Whether a generation ends with this token."""
-        return self._core.is_eog(token)
+        return self._core.is_eog(token_id("token", token))
 
     def special(self, role: str) -> int | None:
         """The token of a role: `bos eos unk sep pad eot eom mask`, and of what frames a text to be filled in
         `fim_pre fim_suf fim_mid fim_pad fim_rep fim_sep`; `None` where there is none."""
-        return self._core.special(role)
+        return self._core.special(arguments.text("role", role))
 
     @property
     def bos(self) -> int | None:

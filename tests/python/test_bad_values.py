@@ -68,3 +68,105 @@ def test_a_model_that_does_not_rank(tiny):
         pytest.raises(errors.UnsupportedError, match="rank"),
     ):
         llm.embed("a")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda w: puna.gguf.Writer(5), "metadata = 5, expected a dict"),
+        (lambda w: w.set(5, 1), "key = 5, expected a str"),
+        (lambda w: w.set("a", 1, 7), "type = 7, expected a str"),
+        (lambda w: w.add_tensor(b"t", [1.0]), "name = b't', expected a str"),
+        (lambda w: w.add_tensor("t", None), "data = None, expected numbers"),
+        (
+            lambda w: w.add_tensor("t", [[1.0]]),
+            "data = [[1.0]], expected numbers (an array of f32, f64 or f16, or",
+        ),
+        (lambda w: w.add_tensor("t", [1.0], 8), "dtype = 8, expected a str"),
+        (lambda w: w.add_tensor("t", [1.0], shape="ab"), "shape = 'ab', expected a list of whole numbers"),
+        (lambda w: w.add_tensor("t", [1.0], shape=[1.0]), "shape = 1.0, expected a whole number"),
+        (lambda w: w.write(9), "path = 9, expected a path"),
+        (
+            lambda w: puna.quantize(None, "Q8_0"),
+            "values = None, expected an array of f32, f64 or f16, or a list",
+        ),
+        (lambda w: puna.quantize(["a"], "Q8_0"), "values = ['a'], expected an array of f32"),
+        (lambda w: puna.quantize([1.0], 8), "dtype = 8, expected a str"),
+        (lambda w: puna.dequantize(5, "Q8_0"), "data = 5, expected bytes"),
+        (lambda w: puna.dequantize(b"", 8), "dtype = 8, expected a str"),
+    ],
+)
+def test_a_file_made_of_wrong_types_is_a_type_error(call, says):
+    with pytest.raises(puna.errors.ArgumentTypeError) as caught:
+        call(puna.gguf.Writer())
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"path": 5}, "path = 5, expected a path"),
+        ({"type": 5}, "type = 5, expected a str"),
+        ({"output_tensor_type": 5}, "output_tensor_type = 5, expected a str"),
+        ({"tensor_types": 5}, "tensor_types = 5, expected a list of pairs"),
+        ({"tensor_types": "ffn=Q8_0"}, "tensor_types = 'ffn=Q8_0', expected a list of pairs"),
+        ({"progress": 5}, "progress = 5, expected a function or None"),
+    ],
+)
+def test_a_wrong_type_of_an_option_of_quantize_file_is_named(tiny, options, says):
+    with pytest.raises(puna.errors.ArgumentTypeError) as caught:
+        puna.quantize_file(tiny, **({"path": None, "type": "Q8_0"} | options))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda t: t.piece("a"), "token: token id = 'a', expected a whole number"),
+        (lambda t: t.piece(None), "token: token id = None, expected a whole number"),
+        (lambda t: t.text(1.5), "token: token id = 1.5, expected a whole number"),
+        (lambda t: t.is_eog("a"), "token: token id = 'a', expected a whole number"),
+        (
+            lambda t: t.piece(10**30),
+            "token id 1000000000000000000000000000000, expected one of the vocabulary",
+        ),
+        (lambda t: t.piece(10**6), "token id 1000000, expected 0 to 285"),
+        (lambda t: t.special(5), "role = 5, expected a str"),
+        (lambda t: t.encode("a", add_bos="x"), "add_bos = 'x', expected True or False"),
+        (lambda t: t.decode([5], special="x"), "special = 'x', expected True or False"),
+    ],
+)
+def test_a_wrong_value_for_a_tokenizer_is_named(tiny, call, says):
+    with pytest.raises(puna.PunaError) as caught:
+        call(puna.Tokenizer(tiny))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m: puna.Session(m, nctx=5), r"Session\(\) has no argument 'nctx'; did you mean 'n_ctx'\?"),
+        (lambda m: puna.Model(m, nmap=False), r"Model\(\) has no argument 'nmap'; did you mean 'mmap'\?"),
+        (
+            lambda m: puna.quantize_file(m, None, "Q8_0", threads=1),
+            r"quantize_file\(\) has no argument 'threads'; did you mean 'n_threads'\?",
+        ),
+    ],
+)
+def test_a_misspelt_argument_is_answered_with_the_one_meant(tiny, call, says):
+    with pytest.raises(puna.errors.UnknownArgumentError, match=says):
+        call(tiny)
+
+
+@pytest.mark.parametrize("kind", [puna.Llama, puna.Session])
+def test_progress_that_is_no_function_is_refused(tiny, kind):
+    with pytest.raises(puna.errors.ArgumentTypeError, match="progress = 5, expected a function or None"):
+        kind(tiny, progress=5)
+
+
+def test_a_session_is_saved_to_a_path(tiny):
+    with (
+        puna.Session(tiny) as session,
+        pytest.raises(puna.errors.ArgumentTypeError, match="path = 5, expected a path"),
+    ):
+        session.save(0, 5)

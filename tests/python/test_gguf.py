@@ -133,6 +133,44 @@ def test_an_array_is_encoded_as_it_is_added():
     assert tensors["y"].dequantize().shape == (2, 32)
 
 
+@pytest.mark.parametrize("numpy", [True, False])
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "transposed", "list"])
+def test_numbers_of_any_width_become_f32(monkeypatch, numpy, kind):
+    np = pytest.importorskip("numpy")
+    monkeypatch.setattr(puna.arrays, "HAS_NUMPY", numpy)
+    values = np.arange(64).reshape(2, 32) / 64
+    given = {"transposed": np.ascontiguousarray(values.T, np.float32).T, "list": values.ravel().tolist()}
+    data = given.get(kind) if kind in given else values.astype(kind)
+    tensor = Reader(Writer().add_tensor("t", data).to_bytes()).tensors["t"]
+    assert (tensor.dtype, tensor.shape) == ("F32", (64,) if kind == "list" else (32, 2))
+    assert np.asarray(tensor.dequantize()).ravel().tolist() == values.ravel().tolist()
+    assert puna.quantize(data, "Q8_0") == puna.quantize(values.astype(np.float32), "Q8_0")
+
+
+def test_other_numbers_go_as_their_bytes():
+    np = pytest.importorskip("numpy")
+    ids = np.array([[1, 2, 3]], np.int32)
+    with pytest.raises(
+        puna.errors.ArgumentError, match=r"format 'i', expected .* their bytes \(data.tobytes"
+    ):
+        Writer().add_tensor("t", ids)
+    tensor = Reader(Writer().add_tensor("t", ids.tobytes(), "I32", shape=ids.shape[::-1]).to_bytes()).tensors[
+        "t"
+    ]
+    assert (tensor.dtype, tensor.shape) == ("I32", (3, 1))
+    assert memoryview(tensor.data).tobytes() == ids.tobytes()
+
+
+def test_numpys_numbers_are_metadata_as_pythons():
+    np = pytest.importorskip("numpy")
+    writer = (
+        Writer().set("a", np.int64(4)).set("b", np.float32(0.5)).set("c", np.arange(3)).set("d", np.bool_(1))
+    )
+    metadata = Reader(writer.to_bytes()).metadata
+    assert dict(metadata) == {"a": 4, "b": 0.5, "c": [0, 1, 2], "d": True}
+    assert [metadata.type(key) for key in "abcd"] == ["u32", "f32", "array of u32", "bool"]
+
+
 @pytest.mark.parametrize(
     ("work", "says"),
     [
@@ -181,7 +219,10 @@ def test_decoding_undoes_encoding(dtype):
     [
         (lambda: puna.quantize([1.0] * 31, "Q8_0"), "31, expected a multiple of 32"),
         (lambda: puna.quantize([1.0] * 32, "Q8"), 'dtype = "Q8", expected one of'),
-        (lambda: puna.quantize(b"1234", "Q8_0"), "format 'B', expected contiguous f32"),
+        (
+            lambda: puna.quantize(b"1234", "Q8_0"),
+            "values = an array of format 'B', expected an array of f32, f64",
+        ),
         (lambda: puna.quantize([float("nan")] * 32, "Q8_0"), "value 0 of the row is NaN"),
         (lambda: puna.quantize([1.0] * 256, "IQ1_S"), "cannot encode type IQ1_S, supported: F32"),
         (lambda: puna.dequantize(bytes(33), "Q8_0"), "33"),
