@@ -33,8 +33,7 @@ def devices() -> list[Device]:
 def warn_of_software(session: core.Session) -> None:
     """Says so where the GPU that was opened is a program on the CPU, unless it was asked for by name."""
     if session.is_software and not os.environ.get("PUNA_GPU_DEVICE"):
-        message = f"{session.device}: no GPU but a program that plays one, n_gpu_layers = 0 is far faster"
-        warnings.warn(message, SoftwareDeviceWarning, stacklevel=3)
+        warnings.warn(SoftwareDeviceWarning(session.device), stacklevel=3)
 
 
 def cpu() -> Device:

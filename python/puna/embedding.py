@@ -6,7 +6,7 @@ from typing import Any
 
 from puna import arguments
 from puna._native import core
-from puna.errors import ArgumentError, ContextError, UnsupportedError
+from puna.errors import ArgumentError, LongTextError, UnsupportedError
 from puna.evaluation import Evaluation
 from puna.hooks import HAS_NUMPY
 from puna.sources import beside_loop
@@ -93,8 +93,7 @@ class Embeddings(Evaluation):
     def _cut(self, tokens: list[int], truncate: bool) -> list[int]:
         most = min(self._session.n_batch, self._session.n_ctx)
         if len(tokens) > most and not truncate:
-            expected = f"at most {most} (n_batch and n_ctx), or truncate = True"
-            raise ContextError(f"a text of {len(tokens)} tokens, expected {expected}")
+            raise LongTextError(len(tokens), most)
         return tokens[:most] or [0 if self._tokenizer.bos is None else self._tokenizer.bos]
 
     def _states_of(self, group: list[list[int]]) -> Iterator[list[core.Array]]:

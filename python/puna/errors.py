@@ -46,12 +46,26 @@ class FormatError(PunaError, ValueError):
     """Bytes that are no sound GGUF file, or no sound tensor data."""
 
 
+class TruncatedError(FormatError):
+    """A file that ends before what its header promises does: the end is missing."""
+
+
 class ModelError(PunaError, ValueError):
     """A sound file with a model that is not: tensors missing, sizes that contradict each other."""
 
 
 class ContextError(PunaError, ValueError):
     """More tokens than the context holds."""
+
+
+class LongTextError(ContextError):
+    """A text to embed of `n_tokens`, where `most` go through the model at once."""
+
+    def __init__(
+        self, n_tokens: int, most: int, remedy: str = "(n_batch and n_ctx), or truncate = True"
+    ) -> None:
+        super().__init__(f"a text of {n_tokens} tokens, expected at most {most} {remedy}")
+        self.n_tokens, self.most = n_tokens, most
 
 
 class TokenError(PunaError, ValueError):
@@ -79,7 +93,11 @@ class ClosedError(PunaError, ValueError):
 
 
 class SoftwareDeviceWarning(RuntimeWarning):
-    """The GPU is a program on the CPU."""
+    """The GPU `device` is a program on the CPU."""
+
+    def __init__(self, device: str, remedy: str = "n_gpu_layers = 0") -> None:
+        super().__init__(f"{device}: no GPU but a program that plays one, {remedy} is far faster")
+        self.device = device
 
 
 def refused(error: OSError, path: "str | os.PathLike[str] | None" = None) -> FileError:

@@ -140,7 +140,11 @@ def test_what_was_meant_is_said_in_a_line(arguments, code, says, puna_, bundled)
         (["run", "a", "-ev"], 2, "unrecognized arguments: -ev"),
         (["bench", "-nx"], 2, "unrecognized arguments: -nx"),
         (["run", "-l", "5+nan", "a"], 2, "'5+nan', expected a token id and a number"),
-        (["embed", "-c", "4", "Once upon a time there was a fox"], 1, "; -b N and -c N set more"),
+        (
+            ["embed", "-c", "4", "Once upon a time there was a fox"],
+            1,
+            "expected at most 4 (-b N and -c N set more)",
+        ),
     ],
 )
 def test_bad_input_is_named_with_what_was_expected(

@@ -31,6 +31,17 @@ pub enum Error {
         len: u64,
     },
 
+    /// The header promises more data than the file has.
+    #[error(
+        "the file has {len} bytes, expected at least {expected}: it ends before the data of tensor {tensor:?} does"
+    )]
+    CutOff {
+        /// The first whose data is not all there.
+        tensor: String,
+        len: u64,
+        expected: u64,
+    },
+
     #[error("not a GGUF file: it begins with {found:02x?}, expected \"GGUF\" (47 47 55 46)")]
     BadMagic { found: [u8; 4] },
 

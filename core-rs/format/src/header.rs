@@ -22,7 +22,7 @@ use crate::byteswap::Swapped;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::metadata::Metadata;
-use crate::source::Source;
+use crate::source::{Source, check_end};
 use crate::value::{ARRAY_TYPE_ID, Array, STRING_TYPE_ID, Strings, Value, for_scalars};
 
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
@@ -117,13 +117,10 @@ impl Header {
             }
             let start = self.data_offset.checked_add(tensor.offset);
             let end = start.and_then(|start| start.checked_add(tensor.n_bytes));
-            let (Some(start), Some(_)) = (start, end.filter(|&end| end <= file_len)) else {
-                return Err(Error::Truncated {
-                    what: format!("data of tensor {:?}", tensor.name),
-                    offset: start.unwrap_or(u64::MAX),
-                    wanted: tensor.n_bytes,
-                    len: file_len,
-                });
+            let (Some(start), Some(_)) = (start, end) else {
+                let what = format!("offset of tensor {:?}", tensor.name);
+                let expected = "one whose data ends below 2^64";
+                return Err(Error::invalid(what, tensor.offset, expected));
             };
             tensor.offset = start;
         }
@@ -137,7 +134,10 @@ impl Header {
                 return Err(Error::invalid(what, pair[1].offset, expected));
             }
         }
-        Ok(())
+        let ends = in_order
+            .iter()
+            .map(|t| (t.name.as_str(), t.offset + t.n_bytes));
+        check_end(ends, file_len)
     }
 }
 

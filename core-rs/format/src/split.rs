@@ -17,6 +17,8 @@ use crate::writer::{WriteProgress, Writer};
 const COPY_BYTES: u64 = 8 << 20;
 /// A part's name has five digits, but its count is 16 bits.
 const MAX_PARTS: usize = u16::MAX as usize;
+/// Parts that keep their lock until all are written; systems let a process have 256 files and more.
+const MAX_OPEN: usize = 128;
 
 /// When a part is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +121,11 @@ pub(crate) fn write_parts<'a>(
             }
         };
         let writer = writer(metadata, range.clone())?;
-        written.push(writer.write_beside(&paths[no], &mut told)?);
+        let mut new = writer.write_beside(&paths[no], &mut told)?;
+        if no >= MAX_OPEN {
+            new.close();
+        }
+        written.push(new);
     }
     written.into_iter().try_for_each(NewFile::put_in_place)?;
     Ok(paths)

@@ -243,7 +243,7 @@ fn broken_data_is_named() {
         (
             "DATA_NOT_ENOUGH_DATA",
             short,
-            "data of tensor \"my_tensor_3\"",
+            "it ends before the data of tensor \"my_tensor_3\" does",
         ),
         (
             "DATA_BAD_ALIGN",
@@ -258,7 +258,7 @@ fn broken_data_is_named() {
         (
             "DATA_MEM_SIZE_OVERFLOW",
             overflow.data(32),
-            "data of tensor \"t\"",
+            "offset of tensor \"u\" is 9223372036854775744, expected one whose data ends below 2^64",
         ),
     ]);
 }

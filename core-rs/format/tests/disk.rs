@@ -303,6 +303,51 @@ fn a_full_disk_leaves_the_old_file_and_names_the_new() {
     assert_eq!(folder.names(), ["big.gguf"]);
 }
 
+#[test]
+fn what_a_killed_process_left_goes_and_what_another_writes_stays() {
+    let folder = Folder::new();
+    let create = |name: &str| std::fs::File::create(folder.0.join(name)).unwrap();
+    drop([".a.gguf.1-0.part", ".a.gguf.4000000-17.part"].map(create));
+    let others = [
+        ".a.gguf.1.part",
+        ".a.gguf.x-1.part",
+        ".b.gguf.1-0.part",
+        "a.gguf.1-0.part",
+    ];
+    drop(others.map(create));
+    let written_now = create(".a.gguf.1-1.part");
+    written_now.lock().unwrap();
+    Writer::new()
+        .write(&folder.0.join("a.gguf"), &mut |_| {})
+        .unwrap();
+    let mut expected = vec![".a.gguf.1-1.part", "a.gguf"];
+    expected.extend(others);
+    expected.sort_unstable();
+    assert_eq!(folder.names(), expected);
+    drop(written_now);
+    Writer::new()
+        .write(&folder.0.join("a.gguf"), &mut |_| {})
+        .unwrap();
+    assert!(!folder.names().contains(&".a.gguf.1-1.part".to_string()));
+}
+
+/// Two at once, each of which would take the other's for abandoned if it were not locked.
+#[test]
+fn many_may_write_one_file() {
+    let folder = Folder::new();
+    let path = folder.0.join("a.gguf");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    Writer::new().write(&path, &mut |_| {}).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(folder.names(), ["a.gguf"]);
+}
+
 /// The first part fits, the last does not.
 #[test]
 #[cfg(unix)]

@@ -156,11 +156,17 @@ fn types_names_and_places() {
     );
     refused(
         file().tensor("t", &[9], 0, 0).data(32),
-        "data of tensor \"t\"",
+        "the file has 96 bytes, expected at least 100: it ends before the data of tensor \"t\" does",
     );
     refused(
         file().tensor("t", &[1], 0, u64::MAX - 31),
-        "data of tensor \"t\"",
+        "offset of tensor \"t\" is 18446744073709551584, expected one whose data ends below 2^64",
+    );
+    // What is named is the end of the last, and the first that is not all there.
+    let three = file().tensor("t", &[1], 0, 0).tensor("u", &[9], 0, 32);
+    refused(
+        three.tensor("v", &[1], 0, 96).data(60),
+        "the file has 188 bytes, expected at least 228: it ends before the data of tensor \"u\" does",
     );
     let overlap = file().tensor("t", &[32], 0, 0).tensor("u", &[1], 0, 96);
     refused(overlap.data(128), "where \"t\" ends");

@@ -263,7 +263,7 @@ fn broken_tensors_are_named() {
         ),
         (
             tensor("F32", "[3]", "[0,12]"),
-            "data of tensor \"t\" at byte",
+            "it ends before the data of tensor \"t\" does",
         ),
     ];
     for (json, expected) in cases {

@@ -23,6 +23,7 @@ mod python {
     import_exception!(puna.errors, OutOfMemory);
     import_exception!(puna.errors, TemplateError);
     import_exception!(puna.errors, TokenError);
+    import_exception!(puna.errors, TruncatedError);
     import_exception!(puna.errors, UnsupportedError);
 }
 
@@ -91,6 +92,7 @@ fn format_in_file(error: Format, message: String, path: &str) -> PyErr {
         Format::Unsupported { .. } => python::UnsupportedError::new_err(message),
         Format::Cancelled { .. } => python::Cancelled::new_err(message),
         Format::Argument { .. } => python::ArgumentError::new_err(message),
+        Format::Truncated { .. } | Format::CutOff { .. } => python::TruncatedError::new_err(message),
         _ => python::FormatError::new_err(message),
     }
 }

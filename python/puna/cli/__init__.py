@@ -115,7 +115,7 @@ def obey(arguments: Sequence[str] | None) -> int:
         return 2
     except UnicodeError as error:  # from the command line or standard input; files are read with their names
         return fail(f"a text that is no UTF-8: {error}")
-    except puna.errors.FormatError as error:
-        return fail(f"{error}{CUT_OFF if 'but the file has only' in str(error) else ''}")
+    except puna.errors.TruncatedError as error:
+        return fail(f"{error}{CUT_OFF}")
     except (puna.PunaError, OSError) as error:
         return fail(described(error))

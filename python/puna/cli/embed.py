@@ -13,7 +13,7 @@ from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input
 from puna.cli.text import add_escape, check_texts
 from puna.embedding import NAMES
-from puna.errors import ContextError
+from puna.errors import LongTextError
 
 EPILOG = """examples:
   puna embed -m bert.gguf -p "a cat"                          a line of numbers
@@ -86,9 +86,8 @@ def run(given: argparse.Namespace) -> int:
     with load(given, given.ctx_size, embedding=True, pooling_type=pooling) as llm:
         try:
             found = llm.embed(texts, truncate=False)
-        except ContextError as error:
-            expected = str(error).removesuffix(", or truncate = True")
-            raise ContextError(f"{expected}; -b N and -c N set more") from error
+        except LongTextError as error:
+            raise LongTextError(error.n_tokens, error.most, "(-b N and -c N set more)") from error
         # Without pooling a text has a vector a token, and each is one of its own.
         rows = [row for each in found for row in (each if is_matrix(each) else [each])]
     vectors = [normalized(row, given.embd_normalize) for row in rows]

@@ -11,7 +11,7 @@ from puna.cli.positional import looks_of_hub
 from puna.cli.pull import add_hub, pulled, spec
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress, note
-from puna.errors import ArgumentError
+from puna.errors import ArgumentError, SoftwareDeviceWarning
 from puna.formats import FORMATS
 from puna.gguf import Reader
 from puna.llama import Llama
@@ -187,7 +187,10 @@ def warnings_as_notes() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        note(str(warning.message).replace("n_gpu_layers = 0", "-ngl 0"))
+        found = warning.message
+        if isinstance(found, SoftwareDeviceWarning):
+            found = SoftwareDeviceWarning(found.device, "-ngl 0")
+        note(str(found))
 
 
 def chat_format(given: argparse.Namespace) -> str | None:

@@ -16,7 +16,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use super::{Dtype, Tensor};
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
-use crate::source::Source;
+use crate::source::{Source, check_end};
 
 /// As the format's own reader limits it; the largest models have some megabytes.
 pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -60,15 +60,12 @@ impl Header {
                 return Err(Error::invalid(what, tensor.offset - data_offset, expected));
             }
             end += tensor.n_bytes;
-            if end > file_len {
-                return Err(Error::Truncated {
-                    what: format!("data of tensor {:?}", tensor.name),
-                    offset: tensor.offset,
-                    wanted: tensor.n_bytes,
-                    len: file_len,
-                });
-            }
         }
+        let ends = self
+            .tensors
+            .iter()
+            .map(|t| (t.name.as_str(), t.offset + t.n_bytes));
+        check_end(ends, file_len)?;
         if end < file_len {
             let expected = format!("{end}, where the last tensor ends");
             return Err(Error::invalid("the size of the file", file_len, expected));
