@@ -6,6 +6,7 @@ name when its size and its hash are those that the server promised.
 """
 
 import fnmatch
+import glob
 import hashlib
 import os
 import re
@@ -178,6 +179,9 @@ def fetch(
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.{promised.etag[:8]}.part")
     with module.utils.WeakFileLock(place.with_name(f".{place.name}.lock")):
+        for other in place.parent.glob(f".{glob.escape(place.name)}.????????.part"):
+            if other != part:  # of a version that the server had before
+                other.unlink()
         if place != blob or not blob.exists():
             receive(repo_id, name, promised, part, token)
             part.replace(place)

@@ -229,6 +229,14 @@ def test_files_may_go_into_a_folder(hub, pull, tmp_path):
     assert len(hub.requests) == 1
 
 
+def test_what_was_begun_of_an_older_version_goes(hub, pull, tmp_path):
+    names = [".m-Q4_K_M.gguf.01234567.part", ".other.gguf.01234567.part"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"begun")
+    pull(REPO, "--local-dir", tmp_path)
+    assert sorted(p.name for p in tmp_path.glob("*.*")) == [names[1], "m-Q4_K_M.gguf"]
+
+
 def test_an_interrupted_pull_goes_on(hub, pull, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)  # between tries
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)

@@ -92,7 +92,9 @@ fn format_in_file(error: Format, message: String, path: &str) -> PyErr {
         Format::Unsupported { .. } => python::UnsupportedError::new_err(message),
         Format::Cancelled { .. } => python::Cancelled::new_err(message),
         Format::Argument { .. } => python::ArgumentError::new_err(message),
-        Format::Truncated { .. } | Format::CutOff { .. } => python::TruncatedError::new_err(message),
+        Format::Truncated { .. } | Format::CutOff { .. } => {
+            python::TruncatedError::new_err(message)
+        }
         _ => python::FormatError::new_err(message),
     }
 }
