@@ -118,5 +118,12 @@ class LlamaTokenizer(Tokenizer):
     def encode(self, text: str | bytes, add_bos: bool = True, special: bool = True) -> list[int]:
         return super().encode(text, add_bos=add_bos, special=special)
 
+    def decode(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> str:
+        """The text of `tokens`, with the blank before the first unless it comes after BOS; bytes that are no
+        character are left out."""
+        if clean:
+            return super().decode(tokens, special=special, clean=clean)
+        return self.detokenize(tokens, special=special).decode(errors="ignore")
+
     def tokenize(self, text: str | bytes, add_bos: bool = True, special: bool = True) -> list[int]:
         return self.encode(text, add_bos, special)
