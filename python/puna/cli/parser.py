@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from puna.cli import llamacpp
+from puna.cli import environment, llamacpp
 from puna.cli.terminal import fail
 from puna.errors import ArgumentError
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Says once, behind its names, what a flag takes; 100 columns at most."""
+    """Says once, behind its names, what a flag takes, and at the end its variable; 100 columns at most."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         width = min(100, shutil.get_terminal_size().columns) - 2
@@ -26,6 +26,10 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
             return super()._format_action_invocation(action)
         takes = self._format_args(action, self._get_default_metavar_for_optional(action))
         return f"{', '.join(action.option_strings)} {takes}"
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        variable = environment.variable_of(action)
+        return super()._expand_help(action) + (f" (env: {variable})" if variable else "")
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,7 +52,10 @@ class Parser(argparse.ArgumentParser):
         """argparse's, but words may stand between flags, a value may begin with a dash, and a wrong flag is told
         which one was meant."""
         words = sys.argv[1:] if args is None else list(args)
-        found, rest = super().parse_known_args(words if self._subparsers else self.joined(words), namespace)
+        if not self._subparsers:
+            words = self.joined(words)
+            self.set_defaults(**environment.defaults(self, words))
+        found, rest = super().parse_known_args(words, namespace)
         end = rest.index("--") if "--" in rest else len(rest)  # behind it all are words
         for text in rest[:end]:
             if text.startswith("-") and text != "-":

@@ -23,10 +23,26 @@ OLLAMA = re.compile(
 
 
 def take_model(given: argparse.Namespace) -> None:
-    """The model of the first word, where that is one and no flag names another."""
-    if given.model or given.hf_repo or not given.words:
+    """The model of the first word, where that is one and no flag names another; else that of the
+    environment."""
+    if given.words and not given.model and not given.hf_repo:
+        take_word(given, given.words[0])
+    take_default(given)
+
+
+def take_default(given: argparse.Namespace) -> None:
+    """The model of the environment, where the command line names none."""
+    if given.model or given.hf_repo:
         return
-    first = given.words[0]
+    given.model, given.hf_repo = (getattr(given, f"default_{name}", None) for name in ("model", "hf_repo"))
+    if given.model and given.hf_repo:
+        raise UsageError(
+            f"LLAMA_ARG_MODEL = {given.model!r} and LLAMA_ARG_HF_REPO = {given.hf_repo!r}, expected one"
+        )
+
+
+def take_word(given: argparse.Namespace, first: str) -> None:
+    """The model of the first word, where that is one."""
     if re.match("https?://.*[.]gguf", first):
         raise UsageError(
             f"{first!r}, expected a file; one of huggingface.co comes by -hf user/repository -hff NAME"
@@ -54,6 +70,7 @@ def take_file(given: argparse.Namespace) -> None:
         given.hf_repo = repository(given.file)
     else:
         given.model = given.model or given.file
+    take_default(given)
 
 
 def is_of_hub(word: str) -> bool:
