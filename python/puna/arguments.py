@@ -45,6 +45,7 @@ LLAMA: dict[str, tuple[object, ...]] = {
 # Those that it had once; it takes and ignores them now. `f16_kv` is here what it meant.
 OLD = ("f16_kv",)
 LLAMA |= {
+    "device": (None,),  # of LangChain's embeddings
     "low_vram": (False,),
     "mul_mat_q": (True,),
     "n_gqa": (None,),

@@ -15,10 +15,11 @@ from puna.attributes import Attributes
 from puna.completion import Timings
 from puna.device import warn_of_software
 from puna.embedding import Embeddings, pooling_of
-from puna.errors import ArgumentError, ModelError
+from puna.errors import ArgumentError, ModelError, UnknownArgumentError
 from puna.generation import Generation
 from puna.gguf import type_of
 from puna.options import CONTEXT, RANDOM_SEED, Seeds, session_options
+from puna.request import CHAT_ORDER, COMPLETION_ORDER
 from puna.sources import Progress, Source
 from puna.steps import Steps
 from puna.tokenizer import LlamaTokenizer, Tokenizer
@@ -88,6 +89,11 @@ class Llama(Generation, Embeddings, Attributes):
         self._arguments = {name: value for name, value in given.items() if name != "_host"}
         known = {*NAMES, *arguments.OLD}
         others = {name: value for name, value in self._arguments.items() if name not in known}
+        for name in others:
+            if name in (*COMPLETION_ORDER, *CHAT_ORDER) and name not in arguments.LLAMA:
+                raise UnknownArgumentError(
+                    f"Llama() has no argument {name!r}, expected it with each completion"
+                )
         arguments.refuse("Llama", NAMES, others, arguments.LLAMA)
         self._arguments |= arguments.renewed({name: given[name] for name in CONTEXT}, given)
         options = session_options(**{name: self._arguments[name] for name in CONTEXT})

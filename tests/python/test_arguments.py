@@ -18,6 +18,7 @@ def refusal(kind: type[Exception], source: object, **options: object) -> str:
     [
         (dict(n_gpu_layer=1), "Llama() has no argument 'n_gpu_layer'; did you mean 'n_gpu_layers'?"),
         (dict(xyzzy=1), "Llama() has no argument 'xyzzy'"),
+        (dict(max_tokens=8), "Llama() has no argument 'max_tokens', expected it with each completion"),
     ],
 )
 def test_an_unknown_argument_of_the_constructor(tiny, call, says):

@@ -102,7 +102,7 @@ def test_an_attribute_that_is_not_there_says_what_is(llm, name, says):
 
 def test_old_arguments_mean_what_they_meant(tiny):
     """As programs and libraries still give them."""
-    old = {"n_parts": -1, "f16_kv": True, "mul_mat_q": True, "low_vram": False, "n_gqa": None}
+    old = {"n_parts": -1, "f16_kv": True, "mul_mat_q": True, "low_vram": False, "n_gqa": None, "device": None}
     with puna.Llama(tiny, **old) as half, puna.Llama(tiny, f16_kv=False) as whole:
         assert [half.context_params.type_k, whole.context_params.type_k] == [1, 0]
         assert whole.n_bytes > half.n_bytes
