@@ -70,6 +70,11 @@ class Attributes(Evaluation):
     model_params = context_params
 
     @property
+    def model(self) -> LlamaTokenizer:
+        """What the functions of `puna.vocabulary` take, and nothing else."""
+        return self.tokenizer_
+
+    @property
     def tokenizer_(self) -> LlamaTokenizer:
         """The tokenizer of the model."""
         return LlamaTokenizer(self._tokenizer._core)

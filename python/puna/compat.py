@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-from puna import arguments, handlers
+from puna import arguments, handlers, vocabulary
 from puna._native import core
 from puna.embedding import NAMES as POOLINGS
 from puna.errors import UnsupportedError
@@ -65,6 +65,11 @@ hf_tokenizer_config_to_chat_completion_handler hf_tokenizer_config_to_chat_forma
 register_chat_completion_handler register_chat_format
 """.split()
 
+# C functions, in `puna.vocabulary`.
+VOCABULARY = """
+llama_model_get_vocab llama_token_to_piece llama_vocab_get_text llama_vocab_is_eog llama_vocab_n_tokens
+""".split()
+
 # Numbers that arguments of `Llama` take; those of tensor types are `GGML_TYPE_` and the type's name.
 NUMBERS = {
     "LLAMA_DEFAULT_SEED": RANDOM_SEED,
@@ -112,6 +117,8 @@ def named(name: str) -> Any:
         return dict[str, Any]
     if name in HANDLERS:
         return getattr(handlers, name)
+    if name in VOCABULARY:
+        return getattr(vocabulary, name)
     if name in ABSENT:
         return ABSENT_CLASSES[name]
     if name in NUMBERS:
@@ -122,7 +129,7 @@ def named(name: str) -> Any:
         if name == f"GGML_TYPE_{dtype}":
             return number
     if name.startswith(OF_C):
-        instead = "Puna has none of llama.cpp's C functions; puna.Session evaluates tokens"
+        instead = "Puna has llama.cpp's C functions of vocabularies alone; puna.Session evaluates tokens"
         raise AttributeError(f"module 'puna' has no attribute {name!r}: {instead}")
     raise AttributeError(f"module 'puna' has no attribute {name!r}")
 

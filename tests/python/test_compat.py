@@ -87,7 +87,7 @@ def test_attributes_are_what_the_model_was_opened_with(tiny):
     ("name", "says"),
     [
         ("ctx", "puna.Session evaluates tokens"),
-        ("model", "puna.Session evaluates tokens"),
+        ("_model", "puna.Session evaluates tokens"),
         ("_chat_handlers", "puna.handlers has those"),
         ("n_vocb", "'Llama' object has no attribute 'n_vocb'$"),
         ("__fspath__", "has no attribute"),
@@ -129,7 +129,7 @@ def test_what_an_argument_asks_for_is_refused_with_what_to_do(tiny, options, say
 
 
 def test_every_name_of_the_tables_is_there():
-    for name in (*compat.DICTIONARIES, *compat.ABSENT, *compat.HANDLERS, *compat.NUMBERS):
+    for name in (*compat.DICTIONARIES, *compat.ABSENT, *compat.HANDLERS, *compat.NUMBERS, *compat.VOCABULARY):
         assert getattr(puna, name) is not None
 
 
@@ -142,6 +142,30 @@ def test_a_tokenizer_has_llama_cpp_pythons_methods(llm, tiny, tmp_path):
     assert tokenizer.decode(tokens) == "ab"
     (tmp_path / "tiny.gguf").write_bytes(tiny)
     assert puna.LlamaTokenizer.from_ggml_file(tmp_path / "tiny.gguf").encode("ab") == tokens
+
+
+def test_c_functions_of_a_vocabulary_read_that_of_a_llama(llm):
+    ctypes = pytest.importorskip("ctypes")
+    from puna import llama_model_get_vocab, llama_token_to_piece, llama_vocab_get_text, llama_vocab_is_eog
+
+    vocab = llama_model_get_vocab(llm.model)
+    buffer = (ctypes.c_char * 8)()
+    tokenizer = llm.tokenizer()
+    for token in range(llm.n_vocab()):
+        piece = tokenizer.detokenize([token], special=True)
+        n = llama_token_to_piece(vocab, token, buffer, len(buffer), 0, True)
+        assert buffer[:n] == piece
+        assert llama_vocab_is_eog(vocab, token) == tokenizer.is_eog(token)
+        assert llama_vocab_get_text(vocab, token).decode(errors="replace") == tokenizer.text(token)
+    eos = llm.token_eos()
+    assert llama_token_to_piece(vocab, eos, buffer, 2, 0, True) == -len(
+        tokenizer.detokenize([eos], special=True)
+    )
+    assert llama_token_to_piece(vocab, eos, buffer, 8, 0, False) == 0
+    (blank,) = llm.tokenize(" ", add_bos=False)[-1:]
+    assert llama_token_to_piece(vocab, blank, buffer, 8, 1, True) == 0
+    with pytest.raises(errors.ArgumentTypeError, match="model = .*, expected llm.model of a puna.Llama"):
+        llama_model_get_vocab(llm)
 
 
 def test_modules_of_llama_cpp_python_have_their_names():

@@ -25,7 +25,7 @@ ORDERS = {
     "sample": request.SAMPLE_ORDER,
 }
 # What llama.cpp's C functions take; what Jinja is given there.
-ABSENT = ("ctx", "model", "IgnoreGenerationTags", "strftime_now", "tojson")
+ABSENT = ("ctx", "IgnoreGenerationTags", "strftime_now", "tojson")
 # Defaults that are other ones, each with the reason.
 OTHER_DEFAULTS = {
     "model_path": "the bundled model",
