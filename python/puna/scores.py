@@ -8,6 +8,7 @@ computed are an error and no numbers.
 from collections.abc import Iterator
 from typing import Any
 
+from puna._native import core
 from puna.arguments import short, wrong_type
 from puna.errors import ContextError
 
@@ -35,8 +36,7 @@ class Scores:
             return self._slice(place, rest)
         if not hasattr(place, "__index__"):
             raise wrong_type("scores[…]", place, "the place of a token, or a slice")
-        row = self._rows[self._kept(place.__index__())]
-        return row[rest] if rest else row
+        return self._within(self._rows[self._kept(place.__index__())], rest)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -58,10 +58,16 @@ class Scores:
 
     def _slice(self, places: slice, rest: tuple[Any, ...]) -> Any:
         wanted = [self._kept(i) for i in range(len(self))[places]]
-        if not hasattr(self._rows, "take"):  # without numpy
-            return [self._rows[i][rest] if rest else self._rows[i] for i in wanted]
+        if isinstance(self._rows, core.Array):
+            return [self._within(self._rows[i], rest) for i in wanted]
         rows = self._rows[wanted]
         return rows[(slice(None), *rest)] if rest else rows
+
+    def _within(self, row: Any, rest: tuple[Any, ...]) -> Any:
+        """A part of a row; a `puna.Array` knows places alone."""
+        if not rest:
+            return row
+        return row.tolist()[rest[0]] if isinstance(row, core.Array) else row[rest]
 
     def _kept(self, place: int) -> int:
         """Which of the kept rows is that of a token."""
