@@ -202,7 +202,10 @@ class Evaluation:
 
     def _all_rows(self) -> core.Array:
         if not self._n_rows():
-            raise ContextError("no tokens have been evaluated, expected a call of eval first")
+            found = "no tokens have been evaluated"
+            if n := self.n_tokens:
+                found = f"of the {n} tokens in the context no logits are kept (completions leave none)"
+            raise ContextError(f"{found}, expected a call of eval first")
         if len(self._rows) > 1:
             self._rows = [core.concat(self._rows)]
         return self._rows[0]
