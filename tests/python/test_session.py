@@ -280,17 +280,6 @@ def test_a_closed_session_says_so(model):
         session.eval(A)
 
 
-def test_a_model_says_what_it_is(tiny, tmp_path):
-    path = tmp_path / "tiny.gguf"
-    path.write_bytes(tiny)
-    for source, name in ((path, str(path)), (str(path), str(path))):
-        model = puna.Model(source)
-        assert model.name == name
-        assert model.metadata["general.architecture"] == "llama"
-        assert model.hparams["n_embd"] == model.metadata["llama.embedding_length"] == 256
-        assert model.tokenizer.n_vocab == len(model.metadata["tokenizer.ggml.tokens"])
-
-
 def test_a_model_serves_several_sessions(model):
     with puna.Session(model, n_ctx=16) as one, puna.Session(model, n_ctx=32) as two:
         assert rows(one.eval(A)) == rows(two.eval(A))

@@ -70,3 +70,14 @@ def test_a_url_natively_is_refused():
 
     with pytest.raises(puna.errors.ArgumentError, match="URLs are fetched in a browser tab only"):
         asyncio.run(puna.Llama.aload("https://example.org/model.gguf"))
+
+
+def test_a_model_says_what_it_is(tiny, tmp_path):
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny)
+    for source, name in ((path, str(path)), (str(path), str(path))):
+        model = puna.Model(source)
+        assert model.name == name
+        assert model.metadata["general.architecture"] == "llama"
+        assert model.hparams["n_embd"] == model.metadata["llama.embedding_length"] == 256
+        assert model.tokenizer.n_vocab == len(model.metadata["tokenizer.ggml.tokens"])
