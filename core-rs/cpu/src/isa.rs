@@ -12,6 +12,8 @@ pub enum Isa {
     Avx512,
     /// The same with VNNI.
     Avx512Vnni,
+    /// The same with AMX for prompts, where the system grants its use.
+    Avx512Amx,
     /// aarch64 with the dot product instructions.
     Neon,
     /// WebAssembly with SIMD.
@@ -27,11 +29,12 @@ pub(crate) const HAS_SCALAR: bool = cfg!(test) || !WASM_SIMD;
 const WASM_SIMD: bool = cfg!(all(target_arch = "wasm32", target_feature = "simd128"));
 
 /// From slow to fast.
-const ALL: [Isa; 7] = [
+const ALL: [Isa; 8] = [
     Isa::Scalar,
     Isa::Avx2,
     Isa::Avx512,
     Isa::Avx512Vnni,
+    Isa::Avx512Amx,
     Isa::Neon,
     Isa::Simd128,
     Isa::Relaxed,
@@ -45,6 +48,7 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
+            Isa::Avx512Amx => "avx512amx",
             Isa::Neon => "neon",
             Isa::Simd128 => "simd128",
             Isa::Relaxed => "relaxed",
@@ -99,6 +103,7 @@ impl Isa {
             Isa::Avx2 => has!("avx2") && has!("fma") && has!("f16c"),
             Isa::Avx512 => avx512(),
             Isa::Avx512Vnni => avx512() && has!("avx512vnni"),
+            Isa::Avx512Amx => Isa::Avx512Vnni.is_available() && crate::simd::amx::is_granted(),
             _ => false,
         }
     }

@@ -27,7 +27,7 @@ use crate::simd::Simd;
 /// their index is a constant, and compilers leave a loop of this size rolled up.
 macro_rules! for_tokens {
     ($t:ident < $n:expr, $body:block) => {
-        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     };
     (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
         const $t: usize = $i;
@@ -35,6 +35,8 @@ macro_rules! for_tokens {
     })* };
 }
 
+#[cfg(any(test, target_arch = "x86_64"))]
+pub(crate) mod amx;
 pub(crate) mod float;
 pub(crate) mod iq4_nl;
 pub(crate) mod iq4_xs;
@@ -55,10 +57,12 @@ pub(crate) mod q6_k;
 #[allow(dead_code)] // see `in_bytes`
 pub(crate) mod q6_k_bytes;
 pub(crate) mod q8_0;
+mod scale;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
+use scale::{add_scaled, negative, scaled, subtract_mins};
 pub(crate) use unpack::{byte, look_up, nibbles, parts, six_bits, table_plus, with_bit};
 
 /// Types packed as the file has them.
@@ -278,7 +282,7 @@ fn one<S: Simd, Q: Quant>(
                 let (d, _) = Q::d(s, group, b);
                 sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
             }
-            sum = add_products::<S, Q, 1>(s, &sub, x, i, 0, sum);
+            sum = add_products::<S, Q, 1>(s, &sub.w, sub.scale, x, i, 0, sum);
             if Q::IN_STEPS {
                 s.end_step();
             }
@@ -308,24 +312,16 @@ fn several<S: Simd, Q: Quant, const T: usize>(
     acc: &mut [S::F; T],
     ahead: impl Fn(usize),
 ) {
-    const { assert!(T <= 12, "for_tokens goes to 12") };
+    const { assert!(T <= 16, "for_tokens goes to 16") };
     let block = Q::block(s, group, b);
-    let (d, d_min) = Q::d(s, group, b);
+    let d = Q::d(s, group, b);
     for i in 0..Q::BLOCK / SUB {
         ahead(i);
-        let mut sub = Q::sub(s, group, b, i, &block);
-        sub.scale = [s.mul(sub.scale[0], d), s.mul(sub.scale[1], d)];
-        sub.min = s.mul(sub.min, d_min);
-        let mins = Q::half_mins(s, group, b, i);
-        let mins = [s.mul(mins[0], d_min), s.mul(mins[1], d_min)];
+        let sub = Q::sub(s, group, b, i, &block);
+        let scales = scaled::<S, Q>(s, group, (b, i), &sub, d);
         for_tokens!(N < T, {
-            acc[N] = add_products::<S, Q, T>(s, &sub, x, i, N, acc[N]);
-            if Q::HALF_MINS {
-                let d = s.splat(x.d[i * T + N]);
-                acc[N] = s.fma(negative::<S, T>(s, mins, x, i, N), d, acc[N]);
-            } else if Q::MINS {
-                acc[N] = s.fnma(sub.min, s.splat(x.sums[i * T + N]), acc[N]);
-            }
+            acc[N] = add_products::<S, Q, T>(s, &sub.w, scales.scale, x, i, N, acc[N]);
+            acc[N] = subtract_mins::<S, Q, T>(s, &scales, x, i, N, acc[N]);
         });
     }
 }
@@ -334,7 +330,8 @@ fn several<S: Simd, Q: Quant, const T: usize>(
 #[inline(always)]
 fn add_products<S: Simd, Q: Quant, const T: usize>(
     s: S,
-    sub: &Sub<S>,
+    w: &[[S::I; 4]; 2],
+    scale: [S::F; 2],
     x: &Tile<'_>,
     i: usize,
     n: usize,
@@ -342,36 +339,20 @@ fn add_products<S: Simd, Q: Quant, const T: usize>(
 ) -> S::F {
     let (low, high) = halves(&x.q[(i * T + n) * SUB..][..SUB]);
     let neg = &x.neg[i * 3 * T..][..3 * T];
-    let d = s.splat(x.d[i * T + n]);
-    if Q::N_SCALES == 1 {
-        let sum = Q::dot(s, start::<S, Q>(s, neg, n), &sub.w[0], low);
+    let sums = if Q::N_SCALES == 1 {
+        let sum = Q::dot(s, start::<S, Q>(s, neg, n), &w[0], low);
         let sum = if S::SHORT_CHAINS {
-            s.add_i(sum, Q::dot(s, s.splat_i(0), &sub.w[1], high))
+            s.add_i(sum, Q::dot(s, s.splat_i(0), &w[1], high))
         } else {
-            Q::dot(s, sum, &sub.w[1], high)
+            Q::dot(s, sum, &w[1], high)
         };
-        s.fma(s.to_f(sum), s.mul(sub.scale[0], d), acc)
+        [sum; 2]
     } else {
-        let first = Q::dot(s, start::<S, Q>(s, neg, T + n), &sub.w[0], low);
-        let second = Q::dot(s, start::<S, Q>(s, neg, 2 * T + n), &sub.w[1], high);
-        let sum = s.mul(s.to_f(first), sub.scale[0]);
-        s.fma(s.fma(s.to_f(second), sub.scale[1], sum), d, acc)
-    }
-}
-
-/// What the minima of both halves of sub-block `i` subtract from token `n` of `T`, but for the scales
-/// of both: as a negative number.
-#[inline(always)]
-fn negative<S: Simd, const T: usize>(
-    s: S,
-    mins: [S::F; 2],
-    x: &Tile<'_>,
-    i: usize,
-    n: usize,
-) -> S::F {
-    let neg = &x.neg[i * 3 * T..][..3 * T];
-    let first = s.mul(s.to_f(s.splat_i(neg[T + n])), mins[0]);
-    s.fma(s.to_f(s.splat_i(neg[2 * T + n])), mins[1], first)
+        let first = Q::dot(s, start::<S, Q>(s, neg, T + n), &w[0], low);
+        let second = Q::dot(s, start::<S, Q>(s, neg, 2 * T + n), &w[1], high);
+        [first, second]
+    };
+    add_scaled::<S, Q>(s, sums, scale, s.splat(x.d[i * T + n]), acc)
 }
 
 /// Where an integer sum starts: at what the offset of the weights will have added too much.

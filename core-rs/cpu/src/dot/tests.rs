@@ -1,6 +1,8 @@
 //! Every kernel of every instruction set here, against products of decoded weights with the
 //! quantized activations in f64.
 
+mod amx;
+
 use puna_format::DType;
 use puna_format::quant::{decode_row, encode_row};
 
@@ -56,25 +58,40 @@ fn fill_codes(q: &QuantKernels, bytes: &mut [u8], code: u8) {
     }
 }
 
-/// Products by the kernel for `size` tokens, and the same in f64, with the scale of their errors.
-fn compare(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32>]) {
-    let (n_rows, n_blocks) = (k.rows, n_in / q.layout.block);
-    let row_bytes = q.dtype.row_bytes(n_in).unwrap();
-    let mut group = vec![0; q.layout.group_bytes(n_blocks)];
-    pack_group(&q.layout, rows, n_blocks, &mut group);
+/// A tile of the tokens `x`.
+fn quantized(k: &Kernels, n_in: usize, x: &[Vec<f32>]) -> (Activations, TileSpan) {
     let span = TileSpan {
         first: 0,
         n_used: x.len(),
         size: x.len(),
         at: 0,
     };
-    let activations = Activations::new(x.len(), n_in, 0, 1);
+    let activations = Activations::new(x.len(), n_in, 0, k.rows);
     for (t, x) in x.iter().enumerate() {
         (k.quantize)(x, t, span.size, &mut activations.tile_mut(span, n_in));
     }
+    (activations, span)
+}
+
+/// Products by the kernel for as many tokens as there are: `[token][row]`.
+fn product(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32>]) -> Vec<f32> {
+    let n_blocks = n_in / q.layout.block;
+    let mut group = vec![0; q.layout.group_bytes(n_blocks)];
+    pack_group(&q.layout, rows, n_blocks, &mut group);
+    let (activations, span) = quantized(k, n_in, x);
+    let mut out = vec![f32::NAN; span.size * k.rows];
     let tile = activations.tile(span, n_in);
-    let mut out = vec![f32::NAN; span.size * n_rows];
     q.tile(span.size)(&group, n_blocks, tile, &mut out);
+    out
+}
+
+/// Products by the kernel for `size` tokens, and the same in f64, with the scale of their errors.
+fn compare(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32>]) {
+    let n_rows = k.rows;
+    let row_bytes = q.dtype.row_bytes(n_in).unwrap();
+    let (activations, span) = quantized(k, n_in, x);
+    let tile = activations.tile(span, n_in);
+    let out = product(k, q, rows, n_in, x);
     let mut w = vec![0.0; n_in];
     for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
         decode_row(q.dtype, row, &mut w).unwrap();
@@ -100,8 +117,9 @@ fn compare(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32
 }
 
 fn for_all(mut test: impl FnMut(&'static Kernels, &'static QuantKernels)) {
-    for isa in Isa::available() {
-        let kernels = Kernels::of(isa);
+    let real = Isa::available().into_iter().map(Kernels::of);
+    let emulated = Kernels::with_emulated_tiles();
+    for kernels in real.chain(emulated.into_iter().map(|(tiles, _)| tiles)) {
         kernels.quants.iter().for_each(|q| test(kernels, q));
     }
 }

@@ -12,6 +12,8 @@ use crate::isa::{HAS_SCALAR, Isa};
 use crate::pack::Layout;
 use crate::rows;
 use crate::simd::Simd;
+#[cfg(any(test, target_arch = "x86_64"))]
+use crate::simd::amx;
 
 pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
 pub(crate) type StripFn = fn(&[u8], usize, Lines<'_>, &mut [f32]);
@@ -106,6 +108,8 @@ impl Kernels {
             Isa::Avx512 => &avx512::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => &avx512vnni::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Amx => &avx512amx::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &neon::KERNELS,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -122,13 +126,27 @@ impl Kernels {
     }
 }
 
+#[cfg(test)]
+impl Kernels {
+    /// Those that this CPU can run whose widest tile is multiplied by tiles in plain Rust, each with the
+    /// kernels that differ from it in this alone.
+    pub(crate) fn with_emulated_tiles() -> Vec<(&'static Kernels, &'static Kernels)> {
+        let mut found = vec![(&scalar_tiles::KERNELS, &scalar::KERNELS)];
+        #[cfg(target_arch = "x86_64")]
+        if Isa::Avx512Vnni.is_available() {
+            found.push((&avx512_tiles::KERNELS, &avx512vnni::KERNELS));
+        }
+        found
+    }
+}
+
 /// Defines safe functions that run a generic kernel with an instruction set switched on.
 macro_rules! entries {
     (#[$feature:meta]; $(
         fn $name:ident $(<$($p:ident : $b:ident),*; $t:ident>)? ($($arg:ident : $ty:ty),*)
             $(-> $ret:ty)? = $body:expr;
     )*) => { $(
-        fn $name $(<$($p: $b,)* const $t: usize>)? ($($arg: $ty),*) $(-> $ret)? {
+        pub(super) fn $name $(<$($p: $b,)* const $t: usize>)? ($($arg: $ty),*) $(-> $ret)? {
             #[$feature]
             #[inline(never)]
             #[allow(unused_unsafe)]
@@ -156,7 +174,7 @@ macro_rules! instruction_set {
             use crate::attend::Element;
             use crate::dot::float::Float;
 
-            type S = $simd;
+            pub(super) type S = $simd;
 
             // SAFETY of making tokens: as for calling `inner`, see `entries`.
             entries! { #[$feature];
@@ -230,6 +248,48 @@ macro_rules! instruction_set {
     };
 }
 
+/// A module with the table of an instruction set that is `$base` but for its widest tile of tokens, which
+/// `$tiles` multiply. Floats are taken as in `$base`'s tiles of four.
+#[cfg(any(test, target_arch = "x86_64"))]
+macro_rules! with_tiles {
+    ($name:ident, $base:ident, $token:expr, $tiles:ty, $forms:ident, #[$feature:meta]) => {
+        mod $name {
+            use super::$base::{self as base, S};
+            use super::*;
+
+            // SAFETY of making tokens: as for calling `inner`, see `entries`. Tiles live as long as the
+            // product that they are made for, one at a time.
+            entries! { #[$feature];
+                fn wide<Q: Quant; T>(w: &[u8], n_blocks: usize, x: Tile<'_>, out: &mut [f32]) = {
+                    const { assert!(T == amx::TOKENS) };
+                    let tiles = unsafe { <$tiles as amx::Tiles>::new(S::ROWS, dot::SUB / Q::N_SCALES) };
+                    dot::amx::tile::<S, Q, $tiles>(unsafe { $token }, &tiles, w, n_blocks, x, out)
+                };
+            }
+
+            const fn quant<Q: Quant>() -> QuantKernels {
+                QuantKernels {
+                    dtype: Q::DTYPE,
+                    layout: Layout::of::<S, Q>(),
+                    tiles: [base::tile::<Q, 1>, base::tile::<Q, 4>, wide::<Q, { amx::TOKENS }>],
+                }
+            }
+
+            const fn float(i: usize) -> FloatKernels {
+                let FloatKernels { dtype, bytes, strips } = base::KERNELS.floats[i];
+                FloatKernels { dtype, bytes, strips: [strips[0], strips[1], strips[1]] }
+            }
+
+            pub(super) static KERNELS: Kernels = Kernels {
+                widest: amx::TOKENS,
+                quants: for_quants!(quants, $forms),
+                floats: &[float(0), float(1), float(2)],
+                ..base::KERNELS
+            };
+        }
+    };
+}
+
 instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8 by [4, 4], in_bits, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
@@ -244,6 +304,19 @@ instruction_set!(
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
     avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12 by [4, 6], in_bits,
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+);
+#[cfg(target_arch = "x86_64")]
+with_tiles!(
+    avx512amx, avx512vnni, crate::simd::avx512::Avx512::new(), amx::Amx, in_bits,
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+);
+// Tiles in plain Rust, to test what stands around them.
+#[cfg(test)]
+with_tiles!(scalar_tiles, scalar, crate::simd::scalar::Scalar, amx::Emulated, in_bits, #[cfg(all())]);
+#[cfg(all(test, target_arch = "x86_64"))]
+with_tiles!(
+    avx512_tiles, avx512vnni, crate::simd::avx512::Avx512::new(), amx::Emulated, in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "aarch64")]

@@ -7,6 +7,8 @@
 //! that of memchr's `Vector`.) A value of an implementor is proof that the CPU has the
 //! instructions: the tokens can only be made in this folder, by `Kernels::of` after a check.
 
+#[cfg(any(test, target_arch = "x86_64"))]
+pub(crate) mod amx;
 pub(crate) mod kernels;
 pub(crate) mod memory;
 mod scalar;
