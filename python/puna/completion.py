@@ -189,7 +189,7 @@ class ChatCompletion(Completion):
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": self.text},
-            "logprobs": self._chat_logprobs(joined(self.logprobs)) if self.wants_logprobs else None,
+            "logprobs": self._all_logprobs() if self.wants_logprobs else None,
             "finish_reason": self.finish_reason,
         }
         return self._envelope("chat.completion", choice) | {"usage": self.usage()}
@@ -200,21 +200,27 @@ class ChatCompletion(Completion):
         choice = {
             "index": 0,
             "delta": delta,
-            "logprobs": logprobs and self._chat_logprobs(logprobs),
+            "logprobs": logprobs,
             "finish_reason": finish_reason,
         }
         return self._envelope("chat.completion.chunk", choice)
 
-    def _chat_logprobs(self, logprobs: dict[str, Any]) -> dict[str, Any]:
-        def entry(token: str, logprob: float) -> dict[str, Any]:
-            return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+    def _all_logprobs(self) -> dict[str, Any]:
+        return {"content": [entry for part in self.logprobs for entry in part["content"]], "refusal": None}
 
-        rows = zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True)
-        content = [
-            entry(token, logprob) | {"top_logprobs": [entry(t, p) for t, p in top.items()]}
-            for token, logprob, top in rows
-        ]
-        return {"content": content, "refusal": None}
+    def _logprobs(
+        self, token: int, found: tuple[float, list[tuple[int, float]]], offset: int
+    ) -> dict[str, Any]:
+        chosen, top = self._entry(token, found[0]), dict(found[1]) | {token: found[0]}
+        return {
+            "content": [chosen | {"top_logprobs": [self._entry(*pair) for pair in top.items()]}],
+            "refusal": None,
+        }
+
+    def _entry(self, token: int, logprob: float) -> dict[str, Any]:
+        """A token, whose bytes may be a part of a character that has no text alone."""
+        data = self.tokenizer.join([token])
+        return {"token": data.decode(errors="ignore"), "logprob": logprob, "bytes": list(data)}
 
     def _envelope(self, kind: str, choice: dict[str, Any]) -> dict[str, Any]:
         return super()._envelope(kind, choice) | {"id": f"chat{self.id}"}

@@ -56,6 +56,24 @@ def test_logprobs_come_with_each_token(chatty):
         assert len(entry["top_logprobs"]) == 2
 
 
+def test_bytes_of_a_characters_parts_make_the_character(tiny):
+    with puna.Llama(tiny, n_ctx=256, chat_format="chatml") as llm:
+        wanted = llm.tokenize("🦊", add_bos=False)[-4:]
+        assert len(wanted) == 4
+        end = []
+
+        def next_of(ids, scores):
+            token = wanted[len(end)]
+            end.append(token)
+            return [0.0 if i == token else -100.0 for i in range(len(scores))]
+
+        response = llm.create_chat_completion(HELLO, max_tokens=4, logprobs=True, logits_processor=next_of)
+    entries = response["choices"][0]["logprobs"]["content"]
+    assert response["choices"][0]["message"]["content"] == "🦊"
+    assert bytes(b for entry in entries for b in entry["bytes"]).decode() == "🦊"
+    assert [entry["token"] for entry in entries] == [""] * 4
+
+
 def test_a_conversation_reuses_what_is_in_the_context(chatty):
     first = chatty.create_chat_completion(HELLO, max_tokens=4, temperature=0)
     answer = first["choices"][0]["message"]
