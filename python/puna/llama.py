@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from puna import arguments, handlers, sources
+from puna import arguments, sources
 from puna._native import core
 from puna.arguments import flag
 from puna.attributes import Attributes
@@ -121,7 +121,7 @@ class Llama(Generation, Embeddings, Attributes):
         only when it is asked to chat."""
         self.chat_format = chat_format
         self._chats = {}
-        if chat_format is not None and handlers.of_user(chat_format) is None:
+        if chat_format is not None and self._handler() is None:
             self._chat_format(chat_format)
         self._pooling = self._pooling_of(pooling_type)
 

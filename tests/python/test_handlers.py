@@ -98,6 +98,14 @@ def test_a_handler_is_found_by_its_name(tiny):
         assert llm.create_chat_completion(HELLO, max_tokens=1)["object"] == "chat.completion"
 
 
+def test_a_handler_comes_before_a_format(tiny):
+    with puna.Llama(tiny, chat_handler=lambda **given: "mine", chat_format="of nobody") as llm:
+        assert llm.create_chat_completion(HELLO) == "mine"
+        llm.chat_handler = None
+        with pytest.raises(errors.ArgumentError, match="chat_format = 'of nobody', expected"):
+            llm.create_chat_completion(HELLO)
+
+
 def test_a_handler_may_be_called_with_a_model(tiny, expected):
     handlers = (get_chat_completion_handler("chatml"), chat_formatter_to_chat_completion_handler(chatml))
     with puna.Llama(tiny, n_ctx=256) as llm:
