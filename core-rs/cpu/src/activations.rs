@@ -16,7 +16,7 @@
 
 use crate::dot::SUB;
 use crate::dot::float::Lines;
-use crate::simd::Shared;
+use crate::simd::{Shared, Simd};
 
 /// One tile, cut to its elements.
 #[derive(Clone, Copy)]
@@ -170,12 +170,12 @@ impl Activations {
     }
 }
 
-/// Adding this to a float of small size leaves its nearest integer in the lowest bits.
+/// Adding this to a float of small size, and subtracting it, leaves the nearest integer.
 const ROUND: f32 = 12_582_912.0;
 
 /// Quantizes a row of whole blocks of 32 into place `t` of a tile of `size` tokens.
 #[inline(always)]
-pub(crate) fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) {
+pub(crate) fn quantize<S: Simd>(s: S, x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) {
     for (b, x) in x.as_chunks::<SUB>().0.iter().enumerate() {
         // As integers sizes compare in any order, so this loop becomes vectors; NaN and infinity
         // are the largest.
@@ -185,28 +185,31 @@ pub(crate) fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) 
         let usable = d >= f32::MIN_POSITIVE;
         let inverse = if usable { 127.0 / max } else { 0.0 };
         let d = if usable { d } else { 0.0 } + max * 0.0;
-        let q = &mut out.q[(b * size + t) * SUB..][..SUB];
-        // The integers plus `ROUND`'s bits; summed as they are, since sums of bytes do not become
-        // vectors.
-        let mut rounded = [0i32; SUB];
+        let mut rounded = [0.0; SUB];
         for (r, x) in rounded.iter_mut().zip(x) {
-            *r = (x * inverse + ROUND).to_bits() as i32;
+            *r = x * inverse + ROUND;
         }
+        let q = &mut out.q[(b * size + t) * SUB..][..SUB];
         for (q, r) in q.iter_mut().zip(&rounded) {
-            *q = *r as i8;
+            *q = r.to_bits() as i8;
         }
-        let (low, high) = rounded.split_at(SUB / 2);
-        let bits = (SUB as i32 / 2).wrapping_mul(ROUND.to_bits() as i32);
-        let halves = [low, high].map(|r| {
-            r.iter()
-                .fold(0i32, |s, &r| s.wrapping_add(r))
-                .wrapping_sub(bits)
-        });
+        // Small integers: exact in any order.
+        for r in &mut rounded {
+            *r -= ROUND;
+        }
+        let half = |h: usize| {
+            let mut sum = s.load_f(&rounded, h * SUB / 2);
+            for at in (S::ROWS..SUB / 2).step_by(S::ROWS) {
+                sum = s.fma(s.load_f(&rounded, h * SUB / 2 + at), s.splat(1.0), sum);
+            }
+            s.sum(sum)
+        };
+        let halves = [half(0), half(1)];
         let sum = halves[0] + halves[1];
         out.d[b * size + t] = d;
-        out.sums[b * size + t] = d * sum as f32;
-        out.neg[(b * 3) * size + t] = -sum;
-        out.neg[(b * 3 + 1) * size + t] = -halves[0];
-        out.neg[(b * 3 + 2) * size + t] = -halves[1];
+        out.sums[b * size + t] = d * sum;
+        out.neg[(b * 3) * size + t] = -sum as i32;
+        out.neg[(b * 3 + 1) * size + t] = -halves[0] as i32;
+        out.neg[(b * 3 + 2) * size + t] = -halves[1] as i32;
     }
 }

@@ -278,12 +278,14 @@ impl Columns<'_> {
             }
             Columns::Float(kernels, w, n) => {
                 let row_bytes = n_in * kernels.bytes;
-                let (at_once, run) = kernels.strip(tile.size);
                 for first in (0..*n).step_by(STRIP) {
                     let w = &w[first * row_bytes..(first + STRIP).min(*n) * row_bytes];
-                    for t in (0..tile.size).step_by(at_once) {
+                    let mut t = 0;
+                    while t < tile.size {
+                        let (at_once, run) = kernels.strip(tile.size - t);
                         run(w, n_in, x.lines(tile, t, n_in), part);
                         spread(part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
+                        t += at_once;
                     }
                 }
             }
@@ -309,18 +311,31 @@ fn bias(ctx: &Ctx<'_>, bias: Option<WeightId>, c: usize, n: usize, tile: TileSpa
 
 /// Residual, soft cap, and out.
 fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, out: Operand, y: &mut Block) {
-    let n = out.width;
+    let rows = || tile.first..tile.first + tile.n_used;
     if let Some(residual) = f.residual {
-        let residual = residual.columns(out.col - f.out.col, n);
-        for (t, y) in y.chunks_exact_mut(COLUMNS).take(tile.n_used).enumerate() {
-            let residual = ctx.row(residual, tile.first + t);
-            y.iter_mut().zip(residual).for_each(|(y, r)| *y += r);
+        let residual = residual.columns(out.col - f.out.col, out.width);
+        for (y, row) in y.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(rows()) {
+            let residual = ctx.row(residual, row);
+            match residual.first_chunk::<COLUMNS>() {
+                // Of constant length: a few instructions.
+                Some(residual) => add(y, residual),
+                None => add(y, residual),
+            }
         }
     }
     if let Some(cap) = f.softcap {
         (ctx.core.kernels.softcap)(&mut y[..tile.size * COLUMNS], cap);
     }
-    for (t, y) in y.chunks_exact(COLUMNS).take(tile.n_used).enumerate() {
-        ctx.row_mut(out, tile.first + t).copy_from_slice(&y[..n]);
+    for (y, row) in y.as_chunks::<COLUMNS>().0.iter().zip(rows()) {
+        let to = ctx.row_mut(out, row);
+        match to.first_chunk_mut::<COLUMNS>() {
+            Some(to) => *to = *y,
+            None => to.copy_from_slice(&y[..out.width]),
+        }
     }
+}
+
+#[inline(always)]
+fn add(y: &mut [f32], x: &[f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
 }

@@ -23,17 +23,8 @@ use crate::activations::Tile;
 use crate::pack::{CHUNK, Field, Form, Group, LINE, Layout};
 use crate::simd::Simd;
 
-/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
-/// their index is a constant, and compilers leave a loop of this size rolled up.
-macro_rules! for_tokens {
-    ($t:ident < $n:expr, $body:block) => {
-        for_tokens!(@ $t, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
-    };
-    (@ $t:ident, $n:expr, $body:block, $($i:literal)*) => { $({
-        const $t: usize = $i;
-        if $t < $n $body
-    })* };
-}
+#[macro_use]
+mod spelled;
 
 #[cfg(any(test, target_arch = "x86_64"))]
 pub(crate) mod amx;
@@ -103,20 +94,6 @@ pub(crate) use for_quants;
 
 /// The elements that share an activation scale.
 pub(crate) const SUB: usize = 32;
-
-/// Repeats a body for sub-block 0, 1, … below `$n`, spelled out: shifts by a constant are one
-/// instruction, and addresses need no check.
-macro_rules! for_subs {
-    ($i:ident < $n:expr, $body:block) => {
-        for_subs!(@ $i, $n, $body, 0 1 2 3 4 5 6 7)
-    };
-    (@ $i:ident, $n:expr, $body:block, $($at:literal)*) => { $(
-        if $at < $n {
-            let $i: usize = $at;
-            $body
-        }
-    )* };
-}
 
 /// How a type is packed and unpacked; the product around it is [`tile`].
 pub(crate) trait Quant {
@@ -196,7 +173,29 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
     x: Tile<'_>,
     out: &mut [f32],
 ) {
-    let mut acc = [s.splat(0.0); T];
+    if T == 2 * HALF && Q::BLOCK == SUB {
+        // Little is unpacked here, and with fewer sums LLVM keeps all in registers.
+        part::<S, Q, T, HALF>(s, w, n_blocks, x, 0, out);
+        part::<S, Q, T, HALF>(s, w, n_blocks, x, HALF, out);
+    } else {
+        part::<S, Q, T, T>(s, w, n_blocks, x, 0, out);
+    }
+}
+
+/// Half of the widest tile.
+const HALF: usize = 8;
+
+/// The products with tokens `first ..+ N` of the tile.
+#[inline(always)]
+fn part<S: Simd, Q: Quant, const T: usize, const N: usize>(
+    s: S,
+    w: &[u8],
+    n_blocks: usize,
+    x: Tile<'_>,
+    first: usize,
+    out: &mut [f32],
+) {
+    let mut acc = [s.splat(0.0); N];
     let (per_chunk, n_subs) = (CHUNK / Q::BLOCK, CHUNK / SUB);
     let chunk_bytes = Layout::of::<S, Q>().chunk_bytes();
     let n_chunks = n_blocks / per_chunk;
@@ -204,28 +203,28 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
         // Of constant length, so that the compiler sees that no index is out of bounds.
         let w = (&w[c * chunk_bytes..][..chunk_bytes], w, c * chunk_bytes);
         let x = x.cut(c * n_subs, n_subs, T);
-        chunk::<S, Q, T>(s, w, per_chunk, &x, &mut acc);
+        chunk::<S, Q, T, N>(s, w, per_chunk, (&x, first), &mut acc);
     }
     let n_left = n_blocks % per_chunk;
     if n_left > 0 {
         let w = (&w[n_chunks * chunk_bytes..], w, n_chunks * chunk_bytes);
         let x = x.cut(n_chunks * n_subs, n_left * Q::BLOCK / SUB, T);
-        chunk::<S, Q, T>(s, w, n_left, &x, &mut acc);
+        chunk::<S, Q, T, N>(s, w, n_left, (&x, first), &mut acc);
     }
     for (t, acc) in acc.into_iter().enumerate() {
-        s.store_f(acc, out, t * S::ROWS);
+        s.store_f(acc, out, (first + t) * S::ROWS);
     }
 }
 
 /// Adds the products of the `n` blocks of a chunk: its bytes, those of its group, and where in them
 /// it starts.
 #[inline(always)]
-fn chunk<S: Simd, Q: Quant, const T: usize>(
+fn chunk<S: Simd, Q: Quant, const T: usize, const N: usize>(
     s: S,
     (w, group, at): (&[u8], &[u8], usize),
     n: usize,
-    x: &Tile<'_>,
-    acc: &mut [S::F; T],
+    (x, first): (&Tile<'_>, usize),
+    acc: &mut [S::F; N],
 ) {
     let planes = Group::split(w, Q::FIELDS, n, S::ROWS);
     let n_subs = Q::BLOCK / SUB;
@@ -236,7 +235,7 @@ fn chunk<S: Simd, Q: Quant, const T: usize>(
         if T == 1 {
             acc[0] = one::<S, Q>(s, &planes, b, &x, acc[0], ahead);
         } else {
-            several::<S, Q, T>(s, &planes, b, &x, acc, ahead);
+            several::<S, Q, T, N>(s, &planes, b, (&x, first), acc, ahead);
         }
     }
 }
@@ -302,26 +301,27 @@ fn one<S: Simd, Q: Quant>(
     }
 }
 
-/// Adds the products of block `b` with `T` tokens, which share its scales; `ahead` as in [`one`].
+/// Adds the products of block `b` with tokens `first ..+ N`, which share its scales; `ahead` as in [`one`].
 #[inline(always)]
-fn several<S: Simd, Q: Quant, const T: usize>(
+fn several<S: Simd, Q: Quant, const T: usize, const N: usize>(
     s: S,
     group: &Group,
     b: usize,
-    x: &Tile<'_>,
-    acc: &mut [S::F; T],
+    (x, first): (&Tile<'_>, usize),
+    acc: &mut [S::F; N],
     ahead: impl Fn(usize),
 ) {
-    const { assert!(T <= 16, "for_tokens goes to 16") };
+    const { assert!(N <= 16, "for_tokens goes to 16") };
     let block = Q::block(s, group, b);
     let d = Q::d(s, group, b);
     for i in 0..Q::BLOCK / SUB {
         ahead(i);
         let sub = Q::sub(s, group, b, i, &block);
         let scales = scaled::<S, Q>(s, group, (b, i), &sub, d);
-        for_tokens!(N < T, {
-            acc[N] = add_products::<S, Q, T>(s, &sub.w, scales.scale, x, i, N, acc[N]);
-            acc[N] = subtract_mins::<S, Q, T>(s, &scales, x, i, N, acc[N]);
+        for_tokens!(K < N, {
+            let n = first + K;
+            acc[K] = add_products::<S, Q, T>(s, &sub.w, scales.scale, x, i, n, acc[K]);
+            acc[K] = subtract_mins::<S, Q, T>(s, &scales, x, i, n, acc[K]);
         });
     }
 }

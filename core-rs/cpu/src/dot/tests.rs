@@ -210,7 +210,7 @@ fn float_strips_equal_plain_sums() {
                     rows.extend(row);
                 }
                 decode_row(f.dtype, &rows, &mut w).unwrap();
-                let (size, run) = f.strip(size);
+                let (size, run) = f.strip(size); // as many as it takes at once
                 let x = random.floats(n_in * size, 1.0);
                 let span = TileSpan {
                     first: 0,

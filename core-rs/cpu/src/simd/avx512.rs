@@ -113,8 +113,14 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         }
         // Without VNNI pairs of full bytes would saturate: upper four bits and lower four apart.
         let mask = self.splat_i(0x0f0f_0f0f);
-        let low = [0, 1, 2, 3].map(|j| self.and(w[j], mask));
-        let high = [0, 1, 2, 3].map(|j| self.and(self.shr(w[j], 4), mask));
+        // Written out: a closure would not be inlined here, where the instruction set is switched on.
+        let [a, b, c, d] = *w;
+        let low = |x| self.and(x, mask);
+        let high = |x| self.and(self.shr(x, 4), mask);
+        let (low, high) = (
+            [low(a), low(b), low(c), low(d)],
+            [high(a), high(b), high(c), high(d)],
+        );
         let upper = self.dot7::<15>(self.splat_i(0), &high, x);
         let acc = self.dot7::<15>(acc, &low, x);
         // SAFETY: see the head of this impl.

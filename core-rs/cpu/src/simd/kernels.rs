@@ -32,7 +32,7 @@ pub(crate) struct QuantKernels {
 pub(crate) struct FloatKernels {
     pub(crate) dtype: DType,
     pub(crate) bytes: usize,
-    strips: [(usize, StripFn); 3],
+    strips: &'static [(usize, StripFn)],
 }
 
 /// All kernels of one instruction set; the functions are those of `rows.rs`, `activations.rs`,
@@ -68,13 +68,13 @@ impl QuantKernels {
 }
 
 impl FloatKernels {
-    /// The kernel for a tile of `size` tokens, and how many of them it takes at once.
-    pub(crate) fn strip(&self, size: usize) -> (usize, StripFn) {
-        match size {
-            1 => self.strips[0],
-            4 => self.strips[1],
-            _ => self.strips[2],
-        }
+    /// The kernel for the next of `left` tokens, and how many it takes.
+    pub(crate) fn strip(&self, left: usize) -> (usize, StripFn) {
+        let most = self.strips[self.strips.len() - 1].0;
+        // Shares of nearly the same size: 16 are 6, 5 and 5.
+        let n = left.div_ceil(left.div_ceil(most));
+        let found = self.strips.iter().find(|s| s.0 == n);
+        *found.expect("tiles are cut so that there is a strip")
     }
 }
 
@@ -166,9 +166,9 @@ macro_rules! quants {
 }
 
 /// A module with the table of one instruction set: `$widest` tokens in its widest tile, of which floats
-/// take `$more` at once, and `$few` in a tile of four; `$forms` is how some types are packed for it.
+/// take one of `$n` at once; `$forms` is how some types are packed for it.
 macro_rules! instruction_set {
-    ($name:ident, $simd:ty, $token:expr, $widest:literal by [$few:literal, $more:literal], $forms:ident, #[$feature:meta]) => {
+    ($name:ident, $simd:ty, $token:expr, $widest:literal by [$($n:literal),*], $forms:ident, #[$feature:meta]) => {
         mod $name {
             use super::*;
             use crate::attend::Element;
@@ -185,7 +185,7 @@ macro_rules! instruction_set {
                 fn attend<K: Element, V: Element; N>(a: &Attend<'_>, out: &mut [f32]) -> Carry =
                     attend::attend::<S, K, V, N>(unsafe { $token }, a, out);
                 fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) =
-                    activations::quantize(x, t, size, out);
+                    activations::quantize::<S>(unsafe { $token }, x, t, size, out);
                 fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) =
                     rows::rms_norm(x, weight, eps, out);
                 fn layer_norm(x: &[f32], w: &[f32], b: &[f32], eps: f32, out: &mut [f32]) =
@@ -210,11 +210,7 @@ macro_rules! instruction_set {
                 FloatKernels {
                     dtype: W::DTYPE,
                     bytes: W::BYTES,
-                    strips: [
-                        (1, strip::<W, 1>),
-                        ($few, strip::<W, $few>),
-                        ($more, strip::<W, $more>),
-                    ],
+                    strips: &[$(($n, strip::<W, $n>)),*],
                 }
             }
 
@@ -249,7 +245,7 @@ macro_rules! instruction_set {
 }
 
 /// A module with the table of an instruction set that is `$base` but for its widest tile of tokens, which
-/// `$tiles` multiply. Floats are taken as in `$base`'s tiles of four.
+/// `$tiles` multiply.
 #[cfg(any(test, target_arch = "x86_64"))]
 macro_rules! with_tiles {
     ($name:ident, $base:ident, $token:expr, $tiles:ty, $forms:ident, #[$feature:meta]) => {
@@ -275,35 +271,29 @@ macro_rules! with_tiles {
                 }
             }
 
-            const fn float(i: usize) -> FloatKernels {
-                let FloatKernels { dtype, bytes, strips } = base::KERNELS.floats[i];
-                FloatKernels { dtype, bytes, strips: [strips[0], strips[1], strips[1]] }
-            }
-
             pub(super) static KERNELS: Kernels = Kernels {
                 widest: amx::TOKENS,
                 quants: for_quants!(quants, $forms),
-                floats: &[float(0), float(1), float(2)],
                 ..base::KERNELS
             };
         }
     };
 }
 
-instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8 by [4, 4], in_bits, #[cfg(all())]);
+instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8 by [1, 4], in_bits, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4 by [2, 2], in_bits,
+    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4 by [1, 2], in_bits,
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 12 by [4, 6], in_bits,
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 16 by [1, 4, 5, 6], in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 12 by [4, 6], in_bits,
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 16 by [1, 4, 5, 6], in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
@@ -321,12 +311,12 @@ with_tiles!(
 );
 #[cfg(target_arch = "aarch64")]
 instruction_set!(
-    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8 by [4, 4], in_bits,
+    neon, crate::simd::neon::Neon, crate::simd::neon::Neon::new(), 8 by [1, 4], in_bits,
     #[target_feature(enable = "neon,dotprod")]
 );
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 instruction_set!(
-    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4 by [4, 4], in_bytes,
+    simd128, crate::simd::wasm::Wasm<false>, crate::simd::wasm::Wasm::new(), 4 by [1, 4], in_bytes,
     #[cfg(all())]
 );
 #[cfg(all(
@@ -335,6 +325,6 @@ instruction_set!(
     feature = "relaxed"
 ))]
 instruction_set!(
-    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4 by [4, 4], in_bytes,
+    relaxed, crate::simd::wasm::Wasm<true>, crate::simd::wasm::Wasm::new(), 4 by [1, 4], in_bytes,
     #[target_feature(enable = "relaxed-simd")]
 );
