@@ -77,7 +77,9 @@ def test_a_completion_leaves_no_scores_of_another_context(exact):
     exact.eval(TOKENS)
     exact([40, 41, 42, 43], max_tokens=3)
     assert exact.eval_logits == []
-    with pytest.raises(puna.errors.ContextError, match="completions leave none.*, expected a call of eval first"):
+    with pytest.raises(
+        puna.errors.ContextError, match="completions leave none.*, expected a call of eval first"
+    ):
         exact.sample()
 
 
