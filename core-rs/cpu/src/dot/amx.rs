@@ -110,16 +110,18 @@ fn add<S: Simd, Q: Quant>(
     x: &Tile<'_>,
     acc: &mut [S::F; TOKENS],
 ) {
-    let waiting = waiting.sums.iter().zip(&waiting.scales).take(n);
-    for (i, (sums, scales)) in waiting.enumerate() {
+    for i in 0..n {
+        // Of constant length, so that no index below is checked.
+        let x = x.cut(i, 1, TOKENS);
+        let (sums, scales) = (&waiting.sums[i], &waiting.scales[i]);
         let low: &[u8] = bytemuck::cast_slice(&sums[0].0);
         let high: &[u8] = bytemuck::cast_slice(&sums[Q::N_SCALES - 1].0);
         for_tokens!(N < TOKENS, {
             let at = N * 4 * S::ROWS;
             let sums = [s.load(low, at), s.load(high, at)];
-            let d = s.splat(x.d[i * TOKENS + N]);
+            let d = s.splat(x.d[N]);
             acc[N] = add_scaled::<S, Q>(s, sums, scales.scale, d, acc[N]);
-            acc[N] = subtract_mins::<S, Q, TOKENS>(s, scales, x, i, N, acc[N]);
+            acc[N] = subtract_mins::<S, Q, TOKENS>(s, scales, &x, 0, N, acc[N]);
         });
     }
 }
