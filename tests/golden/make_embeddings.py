@@ -24,21 +24,10 @@ POOLINGS = (-1, 1, 2, 3)  # the file's own, mean, first, last
 N_KEPT = 12  # numbers of a vector; the others are as random
 OPTIONS = {"embedding": True, "n_ctx": 128, "n_batch": 128, "type_k": 0, "type_v": 0, "verbose": False}
 
-# What llama.cpp wants otherwise than the random model has it: a bool for a number, the name of a layer
-# norm's epsilon, no biases in nomic-bert's feed-forward, which it would pass over.
 MODEL = """
-import base64, sys, puna
+import base64, sys
 from puna._native import core
-name = sys.argv[1]
-reader = puna.gguf.Reader(core.tiny_model(name))
-writer = puna.gguf.Writer(reader.metadata)
-if name.endswith("bert"):
-    writer.set(f"{name}.attention.causal", False)
-    writer.set(f"{name}.attention.layer_norm_epsilon", 1e-5)
-for tensor in reader.tensors.values():
-    if name == "bert" or not (".ffn_" in tensor.name and tensor.name.endswith(".bias")):
-        writer.add_tensor(tensor.name, tensor.data, tensor.dtype, shape=tensor.shape)
-print(base64.b64encode(writer.to_bytes()).decode())
+print(base64.b64encode(core.tiny_model(sys.argv[1])).decode())
 """
 
 

@@ -18,29 +18,16 @@ BERT = 1e-3
 EXACT = {"embedding": True, "n_ctx": 256, "type_k": "f32", "type_v": "f32"}
 
 
-def model(architecture: str) -> bytes:
-    """As tests/golden/make_embeddings.py makes it."""
-    reader = puna.gguf.Reader(core.tiny_model(architecture))
-    writer = puna.gguf.Writer(reader.metadata)
-    if architecture.endswith("bert"):
-        writer.set(f"{architecture}.attention.causal", False)
-        writer.set(f"{architecture}.attention.layer_norm_epsilon", 1e-5)
-    for tensor in reader.tensors.values():
-        if architecture == "bert" or not (".ffn_" in tensor.name and tensor.name.endswith(".bias")):
-            writer.add_tensor(tensor.name, tensor.data, tensor.dtype, shape=tensor.shape)
-    return writer.to_bytes()
-
-
 @pytest.fixture(scope="module")
 def bert():
-    with puna.Llama(model("bert"), **EXACT) as llm:
+    with puna.Llama(core.tiny_model("bert"), **EXACT) as llm:
         yield llm
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: f"{c['architecture']}-{c['pooling']}")
 def test_vectors_are_those_of_llama_cpp_python(case):
     tolerance = BERT if case["architecture"] == "bert" else TOLERANCE
-    with puna.Llama(model(case["architecture"]), pooling_type=case["pooling"], **EXACT) as llm:
+    with puna.Llama(core.tiny_model(case["architecture"]), pooling_type=case["pooling"], **EXACT) as llm:
         together = llm.embed(GOLDEN["texts"])
         for text, vector, expected in zip(GOLDEN["texts"], together, case["vectors"], strict=True):
             assert len(vector) == llm.n_embd()
@@ -86,14 +73,14 @@ def test_normalized_vectors_have_length_one(bert):
 
 
 def test_many_texts_take_several_batches():
-    with puna.Llama(model("bert"), n_batch=24, **EXACT) as llm:
+    with puna.Llama(core.tiny_model("bert"), n_batch=24, **EXACT) as llm:
         texts = [f"text {i} of many" for i in range(70)]
         for text, found in list(zip(texts, llm.embed(texts)))[::23]:
             assert found == pytest.approx(llm.embed(text), abs=TOLERANCE)
 
 
 def test_a_long_text_is_cut_or_refused():
-    with puna.Llama(model("bert"), n_batch=8, **EXACT) as llm:
+    with puna.Llama(core.tiny_model("bert"), n_batch=8, **EXACT) as llm:
         long = "abc " * 50
         vector, count = llm.embed(long, return_count=True)
         assert count == 8

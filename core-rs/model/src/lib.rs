@@ -17,7 +17,7 @@ mod rope;
 pub mod tiny;
 mod weights;
 
-pub use arch::{ARCHS, Arch};
+pub use arch::{ARCHS, Arch, Sample};
 pub use error::{Error, Result};
 pub use hparams::{ExpertCounts, Hparams, Pooling, RopeScaling};
 pub use lower::{Model, Options, lower};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use puna_format::{Array, Bytes, DType, Gguf, Metadata, Strings, Value, Writer, quant};
 use puna_graph::{Graph, NormKind};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::error::Result;
 use crate::hparams::Hparams;
 use crate::lower::{Options, walk};
@@ -58,11 +58,13 @@ impl Tiny {
 /// # Errors
 /// A `dtype` that cannot be encoded.
 pub fn tiny(arch: &Arch, dtype: DType, seed: u64) -> Result<Tiny> {
-    let metadata = metadata(arch);
+    // Which norm it is, the tree says; its key has no part in that.
+    let norm = (arch.tree)(&Hparams::read(&metadata(arch, NormKind::Rms))?)?.norm;
+    let metadata = metadata(arch, norm);
     let hparams = Hparams::read(&metadata)?;
     let mut wanted = Wanted {
-        biases: (arch.tree)(&hparams)?.norm == NormKind::Layer,
-        ..Wanted::default()
+        sample: &arch.tiny,
+        tensors: vec![],
     };
     walk(arch, &hparams, &mut wanted, &Options::default()).map(|_: Graph| ())?;
     let mut rng = Rng(seed.wrapping_mul(2).wrapping_add(1));
@@ -94,24 +96,24 @@ pub fn tiny(arch: &Arch, dtype: DType, seed: u64) -> Result<Tiny> {
 }
 
 /// Hyper-parameters and a vocabulary of bytes and the small letters.
-fn metadata(arch: &Arch) -> Metadata {
+fn metadata(arch: &Arch, norm: NormKind) -> Metadata {
     let mut m = Metadata::new();
     let text = |s: &str| Value::String(s.as_bytes().to_vec());
     m.set("general.architecture", text(arch.name));
-    m.set("general.name", text(&format!("tiny random {}", arch.name)));
+    m.set("general.name", text("tiny random model"));
     for (key, n) in SIZES {
         m.set(&format!("{}.{key}", arch.name), Value::U32(*n));
     }
-    let eps = format!("{}.attention.layer_norm_rms_epsilon", arch.name);
-    m.set(&eps, Value::F32(1e-5));
-    for (key, x) in arch.tiny {
-        let value = match x.fract() == 0.0 {
-            true => Value::U32(*x as u32),
-            false => Value::F32(*x),
-        };
-        m.set(&format!("{}.{key}", arch.name), value);
+    let eps = match norm {
+        NormKind::Rms => "attention.layer_norm_rms_epsilon",
+        NormKind::Layer => "attention.layer_norm_epsilon",
+    };
+    m.set(&format!("{}.{eps}", arch.name), Value::F32(1e-5));
+    for (key, value) in arch.tiny.keys {
+        m.set(&format!("{}.{key}", arch.name), value.clone());
     }
-    if arch.tiny.contains(&("attention.causal", 0.0)) {
+    let encodes = ("attention.causal", Value::Bool(false));
+    if arch.tiny.keys.contains(&encodes) {
         m.set("tokenizer.ggml.token_type_count", Value::U32(2));
     }
     let mut tokens = Strings::new();
@@ -137,17 +139,21 @@ fn metadata(arch: &Arch) -> Metadata {
     m
 }
 
-/// Notes every tensor that a model must have, and where norms have biases every bias; has no other
-/// optional one.
-#[derive(Default)]
-struct Wanted {
-    biases: bool,
+/// Notes every tensor that a model must have, and of the optional ones those of the sample.
+struct Wanted<'a> {
+    sample: &'a Sample,
     tensors: Vec<(String, Vec<usize>)>,
 }
 
-impl Weights for Wanted {
+impl Weights for Wanted<'_> {
     fn find(&mut self, name: &str, shape: &[usize]) -> Result<Option<DType>> {
-        if name.ends_with(".bias") && !self.biases {
+        let biases = self.sample.biases;
+        let absent = match name.rsplit_once('.') {
+            Some((_, "bias")) => !biases.iter().any(|b| name.contains(b)),
+            Some((_, "scale")) => true,
+            _ => false,
+        };
+        if absent {
             return Ok(None);
         }
         if self.tensors.iter().all(|(known, _)| known != name) {
@@ -164,8 +170,8 @@ impl Weights for Wanted {
         None
     }
 
-    fn has(&self, _name: &str) -> bool {
-        false
+    fn has(&self, name: &str) -> bool {
+        self.sample.has.iter().any(|end| name.ends_with(end))
     }
 }
 

@@ -39,6 +39,35 @@ fn most_ops(tree: &Decoder) -> usize {
     6 + ffn + norms + heads
 }
 
+/// llama.cpp refuses a file without them, or with others.
+#[test]
+fn tiny_models_have_the_keys_and_tensors_of_real_ones() {
+    let model = |name: &str| tiny_model(ARCHS.iter().find(|a| a.name == name).expect(name));
+    let bert = model("bert");
+    assert_eq!(
+        bert.metadata.get_bool("bert.attention.causal").unwrap(),
+        Some(false)
+    );
+    assert!(bert.metadata.contains("bert.attention.layer_norm_epsilon"));
+    assert!(
+        !bert
+            .metadata
+            .contains("bert.attention.layer_norm_rms_epsilon")
+    );
+    let neox = model("gptneox");
+    for name in [
+        "output.weight",
+        "blk.0.attn_qkv.weight",
+        "blk.2.ffn_down.bias",
+    ] {
+        assert!(neox.tensor(name).is_some(), "{name}");
+    }
+    for name in ["output.bias", "blk.0.attn_q.weight"] {
+        assert!(neox.tensor(name).is_none(), "{name}");
+    }
+    assert!(model("gemma2").tensor("output.weight").is_none());
+}
+
 #[test]
 fn a_layer_fuses_into_six_ops() {
     for arch in ARCHS {

@@ -3,7 +3,7 @@
 
 use puna_graph::RopeLayout;
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Layer, Position};
 
 const N_LAYER_13B: usize = 40;
@@ -29,5 +29,8 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[],
+    tiny: Sample {
+        has: &["output.weight"],
+        ..Sample::PLAIN
+    },
 };

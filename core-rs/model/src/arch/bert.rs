@@ -1,9 +1,10 @@
 //! BERT, RoBERTa and the embedding models built on them (bge, e5, MiniLM): an encoder, where every
 //! token sees every other (Devlin et al. 2018, arXiv 1810.04805).
 
+use puna_format::Value;
 use puna_graph::{Act, NormKind};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Embed, Ffn, Head, Layer, Norms, Position};
 
 pub const ARCH: Arch = Arch {
@@ -31,5 +32,12 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("attention.causal", 0.0), ("pooling_type", 2.0)],
+    tiny: Sample {
+        keys: &[
+            ("attention.causal", Value::Bool(false)),
+            ("pooling_type", Value::U32(2)),
+        ],
+        biases: &["norm", "attn", "ffn"],
+        ..Sample::PLAIN
+    },
 };

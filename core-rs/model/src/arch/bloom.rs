@@ -3,7 +3,7 @@
 
 use puna_graph::{Act, NormKind};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Embed, Ffn, Layer, Position};
 
 pub const ARCH: Arch = Arch {
@@ -27,5 +27,9 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[],
+    tiny: Sample {
+        has: &["attn_qkv.weight"],
+        biases: &["norm", "attn", "ffn"],
+        ..Sample::PLAIN
+    },
 };

@@ -1,9 +1,10 @@
 //! Falcon 7B, 40B and 11B: attention and MLP side by side behind one layer norm, or one each where
 //! the file has two (Almazrouei et al. 2023, arXiv 2311.16867).
 
+use puna_format::Value;
 use puna_graph::{Act, NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Ffn, Layer, Norms, Position};
 
 pub const ARCH: Arch = Arch {
@@ -23,5 +24,9 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("attention.head_count_kv", 1.0)],
+    tiny: Sample {
+        keys: &[("attention.head_count_kv", Value::U32(1))],
+        has: &["attn_qkv.weight"],
+        biases: &["norm"],
+    },
 };

@@ -1,9 +1,10 @@
 //! Gemma 2: norms before and after each half, soft caps on scores and logits, a sliding window in
 //! every other layer (Gemma Team 2024, arXiv 2408.00118).
 
+use puna_format::Value;
 use puna_graph::{Act, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Embed, Ffn, Layer, Norms, Position};
 
 /// The 27B model alone scales its queries by `n_embd / n_head` instead of the head size.
@@ -36,5 +37,8 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("attention.sliding_window", 8.0)],
+    tiny: Sample {
+        keys: &[("attention.sliding_window", Value::U32(8))],
+        ..Sample::PLAIN
+    },
 };

@@ -1,9 +1,10 @@
 //! Gemma 3: Gemma 2 with norms of Q and K in place of soft caps, and five layers with a window and
 //! their own rope to one that sees everything (Gemma Team 2025, arXiv 2503.19786).
 
+use puna_format::Value;
 use puna_graph::{Act, NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Embed, Ffn, Layer, Norms, Position, QkNorm};
 
 /// The 27B model alone scales its queries by `n_embd / n_head` instead of the head size.
@@ -39,8 +40,11 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[
-        ("attention.sliding_window", 8.0),
-        ("attention.sliding_window_pattern", 2.0),
-    ],
+    tiny: Sample {
+        keys: &[
+            ("attention.sliding_window", Value::U32(8)),
+            ("attention.sliding_window_pattern", Value::U32(2)),
+        ],
+        ..Sample::PLAIN
+    },
 };

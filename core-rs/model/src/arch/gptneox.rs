@@ -1,9 +1,10 @@
 //! GPT-NeoX and Pythia: attention and MLP side by side, each with its norm, a part of each head
 //! rotated (Black et al. 2022, arXiv 2204.06745; Biderman et al. 2023, arXiv 2304.01373).
 
+use puna_format::Value;
 use puna_graph::{Act, NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Ffn, Layer, Norms, Position};
 
 pub const ARCH: Arch = Arch {
@@ -26,5 +27,12 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("rope.dimension_count", 16.0)],
+    tiny: Sample {
+        keys: &[
+            ("rope.dimension_count", Value::U32(16)),
+            ("use_parallel_residual", Value::Bool(true)),
+        ],
+        has: &["output.weight", "attn_qkv.weight"],
+        biases: &["norm", "attn", "ffn"],
+    },
 };

@@ -2,7 +2,7 @@
 //! (Touvron et al. 2023, arXiv 2302.13971; Dubey et al. 2024, arXiv 2407.21783; Jiang et al. 2023,
 //! arXiv 2310.06825; Jiang et al. 2024, arXiv 2401.04088).
 
-use crate::arch::{Arch, experts_or_dense};
+use crate::arch::{Arch, Sample, experts_or_dense};
 use crate::block::{Attention, Decoder, Layer};
 
 pub const ARCH: Arch = Arch {
@@ -22,5 +22,5 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[],
+    tiny: Sample::PLAIN,
 };

@@ -19,6 +19,7 @@ mod qwen3moe;
 mod stablelm;
 mod starcoder2;
 
+use puna_format::Value;
 use puna_graph::{Act, Gating};
 
 use crate::block::{Decoder, Experts, Ffn};
@@ -30,8 +31,27 @@ pub struct Arch {
     /// `general.architecture`
     pub name: &'static str,
     pub tree: fn(&Hparams) -> Result<Decoder>,
-    /// Keys below `{name}.` that its tiny test model sets besides the common ones.
-    pub tiny: &'static [(&'static str, f32)],
+    /// What its tiny test model has besides the common.
+    pub tiny: Sample,
+}
+
+/// What a file may have or not, as real files of an architecture have it and llama.cpp wants it.
+pub struct Sample {
+    /// Keys below `{name}.`.
+    pub keys: &'static [(&'static str, Value)],
+    /// Ends of the names of tensors.
+    pub has: &'static [&'static str],
+    /// What is in the names of tensors that have a bias.
+    pub biases: &'static [&'static str],
+}
+
+impl Sample {
+    /// Nothing.
+    pub const PLAIN: Sample = Sample {
+        keys: &[],
+        has: &[],
+        biases: &[],
+    };
 }
 
 /// Every architecture, in alphabetical order.

@@ -1,8 +1,9 @@
 //! Nomic Embed 1 and 1.5: BERT with rope and SwiGLU (Nussbaum et al. 2024, arXiv 2402.01613).
 
+use puna_format::Value;
 use puna_graph::{NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Embed, Head, Layer, Norms, Position};
 
 pub const ARCH: Arch = Arch {
@@ -29,5 +30,12 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("attention.causal", 0.0), ("pooling_type", 1.0)],
+    tiny: Sample {
+        keys: &[
+            ("attention.causal", Value::Bool(false)),
+            ("pooling_type", Value::U32(1)),
+        ],
+        biases: &["norm"],
+        ..Sample::PLAIN
+    },
 };

@@ -1,9 +1,10 @@
 //! Phi 1, 1.5 and 2: attention and MLP side by side behind one layer norm, biases everywhere
 //! (Li et al. 2023, arXiv 2309.05463).
 
+use puna_format::Value;
 use puna_graph::{Act, NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Ffn, Layer, Norms, Position};
 
 pub const ARCH: Arch = Arch {
@@ -23,5 +24,9 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("rope.dimension_count", 32.0)],
+    tiny: Sample {
+        keys: &[("rope.dimension_count", Value::U32(32))],
+        has: &["output.weight"],
+        biases: &["norm", "attn", "ffn", "output"],
+    },
 };

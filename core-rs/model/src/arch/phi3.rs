@@ -1,9 +1,10 @@
 //! Phi 3, 3.5 and 4: QKV in one matrix, gate and up in another, rope stretched by factors that the
 //! file carries (Abdin et al. 2024, arXiv 2404.14219).
 
+use puna_format::Value;
 use puna_graph::{Act, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Ffn, Layer, Position};
 
 pub const ARCH: Arch = Arch {
@@ -26,5 +27,9 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("attention.sliding_window", 8.0)],
+    tiny: Sample {
+        keys: &[("attention.sliding_window", Value::U32(8))],
+        has: &["output.weight", "attn_qkv.weight"],
+        ..Sample::PLAIN
+    },
 };

@@ -3,7 +3,7 @@
 
 use puna_graph::RopeLayout;
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Layer, Position};
 
 pub const ARCH: Arch = Arch {
@@ -21,5 +21,8 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[],
+    tiny: Sample {
+        biases: &["attn_q.", "attn_k.", "attn_v."],
+        ..Sample::PLAIN
+    },
 };

@@ -3,7 +3,7 @@
 
 use puna_graph::{NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Layer, Position, QkNorm};
 
 pub const ARCH: Arch = Arch {
@@ -22,5 +22,5 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[],
+    tiny: Sample::PLAIN,
 };

@@ -1,8 +1,9 @@
 //! Qwen 3 with experts, 30B-A3B and larger (Yang et al. 2025, arXiv 2505.09388).
 
+use puna_format::Value;
 use puna_graph::{NormKind, RopeLayout};
 
-use crate::arch::{Arch, experts_or_dense};
+use crate::arch::{Arch, Sample, experts_or_dense};
 use crate::block::{Attention, Decoder, Layer, Position, QkNorm};
 
 pub const ARCH: Arch = Arch {
@@ -23,9 +24,12 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[
-        ("expert_count", 5.0),
-        ("expert_used_count", 2.0),
-        ("expert_feed_forward_length", 256.0),
-    ],
+    tiny: Sample {
+        keys: &[
+            ("expert_count", Value::U32(5)),
+            ("expert_used_count", Value::U32(2)),
+            ("expert_feed_forward_length", Value::U32(256)),
+        ],
+        ..Sample::PLAIN
+    },
 };

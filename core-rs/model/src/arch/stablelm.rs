@@ -2,9 +2,10 @@
 //! attention and MLP side by side and a norm for each head of Q and K
 //! (Bellagente et al. 2024, arXiv 2402.17834).
 
+use puna_format::Value;
 use puna_graph::{NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Layer, Norms, Position, QkNorm};
 
 pub const ARCH: Arch = Arch {
@@ -25,5 +26,9 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[("rope.dimension_count", 16.0)],
+    tiny: Sample {
+        keys: &[("rope.dimension_count", Value::U32(16))],
+        has: &["output.weight"],
+        biases: &["norm"],
+    },
 };

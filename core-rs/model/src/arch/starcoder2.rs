@@ -3,7 +3,7 @@
 
 use puna_graph::{Act, NormKind, RopeLayout};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Sample};
 use crate::block::{Attention, Decoder, Ffn, Layer, Position};
 
 pub const ARCH: Arch = Arch {
@@ -23,5 +23,8 @@ pub const ARCH: Arch = Arch {
             ..Decoder::default()
         })
     },
-    tiny: &[],
+    tiny: Sample {
+        biases: &["norm", "attn", "ffn"],
+        ..Sample::PLAIN
+    },
 };
