@@ -70,6 +70,21 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, op: &Op) -> Result<()> {
                 experts::route(ctx, r, t);
             }
         }
+        Op::ScaleExperts {
+            x,
+            route,
+            weight,
+            out,
+        } => {
+            let by = ctx.weight(*weight).vector();
+            from(ctx, *x, *out, |t, row| {
+                let (n_used, width) = (route.width / 2, row.len());
+                let chosen = ctx.row(*route, t).iter().take(n_used);
+                for (x, &e) in row.chunks_exact_mut(width / n_used).zip(chosen) {
+                    x.iter_mut().for_each(|x| *x *= by[e as usize]);
+                }
+            });
+        }
         Op::Combine { x, route, out } => {
             for t in rows(ctx, *out) {
                 experts::combine(ctx.row(*x, t), ctx.row(*route, t), ctx.row_mut(*out, t));

@@ -33,6 +33,8 @@ fn graph(dtype: DType) -> Graph {
     let route = b.route("route", scores, routing);
     let experts = b.weight("experts", dtype, &[N_IN, N_OUT, N_EXPERT]);
     let y = b.linear_experts("y", x, route, vec![experts], N_EXPERT);
+    let scales = b.weight("scales", DType::F32, &[N_EXPERT]);
+    let y = b.scale_experts("scaled", y, route, scales);
     let y = b.combine("out", y, route);
     let y = b.select("select", y);
     let mut graph = b.finish(None, y);

@@ -168,6 +168,7 @@ fn check(plan: &Plan) -> Result<()> {
             | Op::HeadNorm { .. }
             | Op::Route(_)
             | Op::LinearExperts(_)
+            | Op::ScaleExperts { .. }
             | Op::Combine { .. } => {
                 return unsupported(format!("no kernels for the op {}", op.name()));
             }
@@ -253,6 +254,7 @@ impl Lowering<'_> {
             | Op::HeadNorm { .. }
             | Op::Route(_)
             | Op::LinearExperts(_)
+            | Op::ScaleExperts { .. }
             | Op::Combine { .. } => unreachable!("refused by check()"),
         }
         Ok(())

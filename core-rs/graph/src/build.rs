@@ -310,6 +310,25 @@ impl Builder {
         out
     }
 
+    /// What experts made, times each one's number.
+    pub fn scale_experts(
+        &mut self,
+        name: &str,
+        x: Operand,
+        route: Operand,
+        weight: WeightId,
+    ) -> Operand {
+        assert_eq!(x.width % (route.width / 2), 0, "{name}: scale");
+        let out = self.like(name, x, x.width);
+        self.graph.ops.push(Op::ScaleExperts {
+            x,
+            route,
+            weight,
+            out,
+        });
+        out
+    }
+
     /// The weighted sum of what experts made.
     pub fn combine(&mut self, name: &str, x: Operand, route: Operand) -> Operand {
         let n_used = route.width / 2;

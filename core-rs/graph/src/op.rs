@@ -314,6 +314,14 @@ pub enum Op {
     Route(Route),
     /// See [`LinearExperts`].
     LinearExperts(LinearExperts),
+    /// `out[t][s] = weight[chosen[t][s]] * x[t][s]` with the choice of a [`Route`] and `n_used` pieces of x
+    ScaleExperts {
+        x: Operand,
+        route: Operand,
+        /// One number for each expert.
+        weight: WeightId,
+        out: Operand,
+    },
     /// `out[t] = Σ_s w[t][s] * x[t][s]` with the weights of a [`Route`] and `n_used` pieces of x
     Combine {
         x: Operand,

@@ -29,6 +29,7 @@ impl Op {
             Op::Select { .. } => "select",
             Op::Route(_) => "route",
             Op::LinearExperts(_) => "linear_experts",
+            Op::ScaleExperts { .. } => "scale_experts",
             Op::Combine { .. } => "combine",
             Op::FusedLinear(_) => "fused_linear",
             Op::RopeStore(_) => "rope_store",
@@ -53,7 +54,7 @@ impl Op {
             Op::Add { a, b, .. } => vec![*a, *b],
             Op::Route(r) => vec![r.x],
             Op::LinearExperts(l) => vec![l.x, l.route],
-            Op::Combine { x, route, .. } => vec![*x, *route],
+            Op::ScaleExperts { x, route, .. } | Op::Combine { x, route, .. } => vec![*x, *route],
             Op::FusedLinear(f) => [Some(f.x), f.add.map(|a| a.delta), f.residual]
                 .into_iter()
                 .flatten()
@@ -70,6 +71,7 @@ impl Op {
             | Op::Lookup { out, .. }
             | Op::Norm { out, .. }
             | Op::HeadNorm { out, .. }
+            | Op::ScaleExperts { out, .. }
             | Op::Combine { out, .. }
             | Op::Linear { out, .. }
             | Op::Rope { out, .. }
@@ -101,7 +103,9 @@ impl Op {
     pub fn map_weights(&mut self, mut f: impl FnMut(WeightId) -> WeightId) {
         let mut each = |id: &mut WeightId| *id = f(*id);
         match self {
-            Op::Embed { weight, .. } | Op::Lookup { weight, .. } => each(weight),
+            Op::Embed { weight, .. }
+            | Op::Lookup { weight, .. }
+            | Op::ScaleExperts { weight, .. } => each(weight),
             Op::Norm { norm, .. } | Op::HeadNorm { norm, .. } => norm.map_weights(each),
             Op::Linear { weight, bias, .. } => [weight].into_iter().chain(bias).for_each(each),
             Op::Route(r) => r.bias.iter_mut().for_each(each),
@@ -172,7 +176,9 @@ impl Op {
             Op::LinearExperts(l) => [&mut l.x, &mut l.route, &mut l.out]
                 .into_iter()
                 .for_each(each),
-            Op::Combine { x, route, out } => [x, route, out].into_iter().for_each(each),
+            Op::ScaleExperts { x, route, out, .. } | Op::Combine { x, route, out } => {
+                [x, route, out].into_iter().for_each(each)
+            }
             Op::FusedLinear(l) => {
                 each(&mut l.x);
                 if let Some(a) = &mut l.add {

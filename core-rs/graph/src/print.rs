@@ -131,6 +131,9 @@ fn line(g: &Graph, op: &Op) -> String {
             let (n, dtype) = (l.n_expert, w.dtype.name());
             format!("{} by {} {}:{dtype} of {n}", o(&l.x), o(&l.route), w.name)
         }
+        Op::ScaleExperts {
+            x, route, weight, ..
+        } => format!("{} by {} *{}", o(x), o(route), g.weight(*weight).name),
         Op::Combine { x, route, .. } => format!("{} by {}", o(x), o(route)),
         Op::FusedLinear(l) => {
             let mut s = o(&l.x);

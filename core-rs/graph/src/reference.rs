@@ -163,6 +163,14 @@ impl Reference {
             Op::Select { x, .. } => self.row(*x, batch.outputs[t] as usize).to_vec(),
             Op::Route(r) => self.route(r, t)?,
             Op::LinearExperts(l) => self.linear_experts(l, t)?,
+            Op::ScaleExperts {
+                x, route, weight, ..
+            } => {
+                let (by, n) = (self.weight(*weight)?, 2 * x.width / route.width);
+                let experts = row(x).chunks_exact(n).zip(chosen(row(route)));
+                let scaled = experts.flat_map(|(x, e)| x.iter().map(move |x| x * by[e]));
+                scaled.collect()
+            }
             Op::Combine { x, route, .. } => self.combine(row(x), row(route)),
             Op::KvStore { .. } | Op::FusedLinear(_) | Op::RopeStore(_) => {
                 unreachable!("handled by op()")

@@ -124,26 +124,30 @@ impl Lower<'_> {
     /// What `{name}.weight` multiplies: `x` times `{name}.scale`, so that the product has the factor and
     /// its bias has not.
     fn scaled(&mut self, name: &str, x: Operand) -> Result<Operand> {
-        match self.factors_of(name, 1)?.as_deref() {
-            None | Some([1.0]) => Ok(x),
-            Some(by) => Ok(self.b.scale(&format!("{name}_scaled"), x, by[0])),
+        self.input_scale(name, 1)?;
+        let key = format!("{name}.scale");
+        match self.weights.table(&key, 1)?.map_or(1.0, |by| by[0]) {
+            1.0 => Ok(x),
+            by if by.is_finite() => Ok(self.b.scale(&format!("{name}_scaled"), x, by)),
+            by => Err(Error::Hparam {
+                key,
+                value: by.to_string(),
+                expected: "a finite number".into(),
+            }),
         }
     }
 
-    /// The `n` numbers of `{name}.scale`, where the file has it. Its neighbour `{name}.input_scale` is
-    /// for hardware that multiplies activations of 4 bits; activations are finer here.
-    pub fn factors_of(&mut self, name: &str, n: usize) -> Result<Option<Vec<f32>>> {
-        self.weights.table(&format!("{name}.input_scale"), n)?;
-        let key = format!("{name}.scale");
-        let factors = self.weights.table(&key, n)?;
-        match factors.iter().flatten().find(|f| !f.is_finite()) {
-            None => Ok(factors),
-            Some(bad) => Err(Error::Hparam {
-                key,
-                value: bad.to_string(),
-                expected: "finite numbers".into(),
-            }),
-        }
+    /// `{name}.scale` of experts, a number for each.
+    pub fn expert_scales(&mut self, name: &str, n_expert: usize) -> Result<Option<WeightId>> {
+        self.input_scale(name, n_expert)?;
+        self.optional(&format!("{name}.scale"), &[n_expert])
+    }
+
+    /// Takes note of `{name}.input_scale`, which is for hardware that multiplies activations of 4 bits;
+    /// they are finer here.
+    fn input_scale(&mut self, name: &str, n: usize) -> Result<()> {
+        let _unused = self.weights.table(&format!("{name}.input_scale"), n)?;
+        Ok(())
     }
 
     /// A norm with `{name}.weight` and, for a layer norm, `{name}.bias` where the file has it.

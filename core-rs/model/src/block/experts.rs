@@ -9,7 +9,8 @@ use crate::lower::Lower;
 
 /// Weights: the router `ffn_gate_inp`, with `exp_probs_b.bias` where the file has it, and
 /// `ffn_gate_exps`, `ffn_up_exps`, `ffn_down_exps` of all experts; `ffn_gate.{e}`, `ffn_up.{e}`,
-/// `ffn_down.{e}` in files from before April 2024.
+/// `ffn_down.{e}` in files from before April 2024. `ffn_gate_exps.scale` and its like, where the file has
+/// them, are a factor on the product of each expert: the second scales of NVFP4.
 #[derive(Clone, Copy, Debug)]
 pub struct Experts {
     pub n_expert: usize,
@@ -43,7 +44,11 @@ impl Experts {
         let each = |l: &mut Lower, what: &str, x: Operand, n_in: usize, n_out: usize| {
             let weights = self.weights(l, &name(what), n_in, n_out)?;
             let out = name(&format!("{what}_exps"));
-            Ok::<_, Error>(l.b.linear_experts(&out, x, route, weights, self.n_expert))
+            let y = l.b.linear_experts(&out, x, route, weights, self.n_expert);
+            Ok::<_, Error>(match l.expert_scales(&out, self.n_expert)? {
+                None => y,
+                Some(by) => l.b.scale_experts(&format!("{out}_scaled"), y, route, by),
+            })
         };
         let gate = each(l, "ffn_gate", x, n_embd, self.n_ff)?; // [rows, n_used * n_ff]
         let up = each(l, "ffn_up", x, n_embd, self.n_ff)?;
@@ -76,21 +81,7 @@ impl Experts {
                 .map(|e| l.matrix(&format!("{name}.{e}.weight"), n_in, n_out))
                 .collect();
         }
-        self.check_factors(l, &format!("{name}_exps"))?;
         let shape = [n_in, n_out, self.n_expert];
         Ok(vec![l.tensor(&format!("{name}_exps.weight"), &shape)?])
-    }
-
-    /// NVFP4 has a second scale for each expert, which no op here knows.
-    fn check_factors(&self, l: &mut Lower, name: &str) -> Result<()> {
-        let factors = l.factors_of(name, self.n_expert)?;
-        match factors.iter().flatten().find(|f| **f != 1.0) {
-            None => Ok(()),
-            Some(factor) => Err(Error::Hparam {
-                key: format!("{name}.scale"),
-                value: factor.to_string(),
-                expected: "1 everywhere: scales of experts (NVFP4) are not supported".into(),
-            }),
-        }
     }
 }
