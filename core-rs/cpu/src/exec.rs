@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use puna_graph::batch::Limits;
 use puna_graph::{
-    Batch, CacheOp, Error, Executor, KvDType, Op, Operand, Output, Plan, Read, Result, Tensor,
-    WeightId,
+    Batch, CacheOp, Error, Executor, KvDType, Mask, Op, Operand, Output, Plan, Read, Result,
+    Tensor, WeightId,
 };
 
 use crate::activations::{Activations, padded};
@@ -73,35 +73,14 @@ impl Cpu {
         };
         let kernels = Kernels::of(isa);
         let pool = Pool::new(n_threads(options.n_threads)?)?;
-        let graph = &plan.graph;
-        let types = (options.type_k, options.type_v);
         let sizes = cells_of_layers(&plan, &options);
-        let caches = graph.kv.iter().zip(&sizes);
-        let caches = caches.map(|(&shape, &n)| Cache::new(shape, n, types, kernels.rows));
-        let (windows, masks) = windows::of(graph, &sizes, options.n_cells);
+        let (windows, masks) = windows::of(&plan.graph, &sizes, options.n_cells);
         let roles = roles(&plan);
-        let n_rows = padded(plan.n_tokens.max(plan.n_outputs), kernels.widest);
-        let (quantized, plain) = widths(&plan, kernels);
-        let local = || Local {
-            activations: Activations::new(1, quantized, plain, kernels.rows),
-            rows: Default::default(),
-            bytes: vec![],
-            decoded: vec![],
-            queries: vec![],
-            heads: vec![],
-        };
-        let arenas = plan.arenas.iter().map(|&n| Shared::try_zeroed(n));
-        let core = Core {
-            kernels,
-            weights: graph.weights.iter().map(|_| None).collect(),
-            arenas: arenas.collect::<Result<_>>()?,
-            caches: caches.collect::<Result<_>>()?,
-            windows: masks,
-            activations: Activations::new(n_rows, quantized, plain, kernels.rows),
-            routed: experts::room(&plan, kernels),
-            locals: (0..pool.n_workers()).map(|_| Mutex::new(local())).collect(),
-            plan,
-        };
+        let types = (options.type_k, options.type_v);
+        let caches = plan.graph.kv.iter().zip(&sizes);
+        let caches = caches.map(|(&shape, &n)| Cache::new(shape, n, types, kernels.rows));
+        let caches = caches.collect::<Result<_>>()?;
+        let core = core(plan, kernels, (caches, masks), pool.n_workers())?;
         Ok(Cpu {
             core: Arc::new(core),
             crew: Crew::new(pool.n_workers()),
@@ -191,6 +170,38 @@ pub fn cells_of_layers(plan: &Plan, options: &CpuOptions) -> Vec<usize> {
     };
     let windows = windows::of_layers(&plan.graph);
     windows.into_iter().map(places).collect()
+}
+
+/// What runs share, without weights; the masks are those of `caches`.
+fn core(
+    plan: Plan,
+    kernels: &'static Kernels,
+    (caches, windows): (Vec<Cache>, Vec<Option<Mask>>),
+    n_workers: usize,
+) -> Result<Core> {
+    let n_rows = padded(plan.n_tokens.max(plan.n_outputs), kernels.widest);
+    let (quantized, plain) = widths(&plan, kernels);
+    let room = |n_rows| Activations::new(n_rows, quantized, plain, kernels.rows);
+    let local = || Local {
+        activations: room(1),
+        rows: Default::default(),
+        bytes: vec![],
+        decoded: vec![],
+        queries: vec![],
+        heads: vec![],
+    };
+    let arenas = plan.arenas.iter().map(|&n| Shared::try_zeroed(n));
+    Ok(Core {
+        kernels,
+        weights: plan.graph.weights.iter().map(|_| None).collect(),
+        arenas: arenas.collect::<Result<_>>()?,
+        caches,
+        windows,
+        activations: room(n_rows),
+        routed: experts::room(&plan, kernels),
+        locals: (0..n_workers).map(|_| Mutex::new(local())).collect(),
+        plan,
+    })
 }
 
 fn n_threads(asked: Option<usize>) -> Result<usize> {

@@ -137,71 +137,72 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
     };
     while let Some(blocks) = ctx.take_next_to(n_blocks, at_once) {
         for block in blocks {
-            let (mut part, mut block, mut col) = (0, block, 0);
-            while block >= widths[part].div_ceil(COLUMNS) {
-                block -= widths[part].div_ceil(COLUMNS);
-                col += widths[part];
-                part += 1;
-            }
-            one_block(
-                ctx,
-                f,
-                tiles,
-                (part, block * COLUMNS, widths[part]),
-                col,
-                &mut room,
-            )?;
+            one_block(ctx, f, tiles, place(&widths, block), &mut room)?;
         }
     }
     Ok(())
 }
 
-/// `COLUMNS` columns of part `part` from column `c` on, for all tokens.
+/// A block of columns: of which part, from which of its columns on, how many, and where they go.
+#[derive(Clone, Copy)]
+struct Place {
+    part: usize,
+    c: usize,
+    n: usize,
+    col: usize,
+}
+
+/// Block `block` of parts of these widths.
+fn place(widths: &[usize], mut block: usize) -> Place {
+    let (mut part, mut col) = (0, 0);
+    while block >= widths[part].div_ceil(COLUMNS) {
+        block -= widths[part].div_ceil(COLUMNS);
+        col += widths[part];
+        part += 1;
+    }
+    let c = block * COLUMNS;
+    Place {
+        part,
+        c,
+        n: COLUMNS.min(widths[part] - c),
+        col: col + c,
+    }
+}
+
+/// The columns of one block, for all tokens.
 fn one_block(
     ctx: &mut Ctx<'_>,
     f: &FusedLinear,
     tiles: &[TileSpan],
-    (part, c, width): (usize, usize, usize),
-    col: usize,
+    place: Place,
     room: &mut Room,
 ) -> Result<()> {
-    let n = COLUMNS.min(width - c);
-    let n_in = f.x.width;
-    let mut decoded = std::mem::take(&mut ctx.local.decoded);
-    let weights = columns(ctx, f.parts[part].weight, c, n, n_in, &mut decoded)?;
-    let mut decoded_up = vec![];
-    let up = match f.glu {
-        Some(_) => Some(columns(
-            ctx,
-            f.parts[1].weight,
-            c,
-            n,
-            n_in,
-            &mut decoded_up,
-        )?),
+    let (n_in, core) = (f.x.width, ctx.core);
+    let of_up = Place { part: 1, ..place };
+    let (mut decoded, mut decoded_up) = (std::mem::take(&mut ctx.local.decoded), vec![]);
+    let of = |place: Place, decoded| {
+        let weight = f.parts[place.part].weight;
+        columns(ctx, weight, place.c, place.n, n_in, decoded)
+    };
+    let weights = of(place, &mut decoded)?;
+    let glu = match f.glu {
+        Some(act) => Some((act, of(of_up, &mut decoded_up)?)),
         None => None,
     };
-    let out = f.out.columns(col + c, n);
-    let core = ctx.core;
     let x = match tiles {
         [one] if one.size == 1 => &ctx.local.activations,
         _ => &core.activations,
     };
-    let Room {
-        y,
-        up: y_up,
-        part: of_group,
-    } = room;
     for &tile in tiles {
-        weights.product(x, tile, n_in, y, of_group);
-        bias(ctx, f.parts[part].bias, c, n, tile, y);
-        if let (Some(up), Some(act)) = (&up, f.glu) {
-            up.product(x, tile, n_in, y_up, of_group);
-            bias(ctx, f.parts[1].bias, c, n, tile, y_up);
+        weights.product(x, tile, n_in, &mut room.y, &mut room.part);
+        bias(ctx, f, place, tile, &mut room.y);
+        if let Some((act, up)) = &glu {
+            up.product(x, tile, n_in, &mut room.up, &mut room.part);
+            bias(ctx, f, of_up, tile, &mut room.up);
             let len = tile.size * COLUMNS;
-            (core.kernels.glu)(act, &mut y[..len], &y_up[..len]);
+            (core.kernels.glu)(*act, &mut room.y[..len], &room.up[..len]);
         }
-        finish(ctx, f, tile, out, y);
+        finish(ctx, f, tile, place, &mut room.y);
     }
     ctx.local.decoded = decoded;
     Ok(())
@@ -301,19 +302,21 @@ fn spread(from: &[f32], width: usize, n: usize, at: usize, to: &mut [f32]) {
     }
 }
 
-fn bias(ctx: &Ctx<'_>, bias: Option<WeightId>, c: usize, n: usize, tile: TileSpan, y: &mut Block) {
-    let Some(id) = bias else { return };
-    let bias = &ctx.weight(id).vector()[c..c + n];
+fn bias(ctx: &Ctx<'_>, f: &FusedLinear, place: Place, tile: TileSpan, y: &mut Block) {
+    let Some(id) = f.parts[place.part].bias else {
+        return;
+    };
+    let bias = &ctx.weight(id).vector()[place.c..][..place.n];
     for y in y.chunks_exact_mut(COLUMNS).take(tile.n_used) {
-        y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+        add(y, bias);
     }
 }
 
 /// Residual, soft cap, and out.
-fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, out: Operand, y: &mut Block) {
+fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, place: Place, y: &mut Block) {
     let rows = || tile.first..tile.first + tile.n_used;
     if let Some(residual) = f.residual {
-        let residual = residual.columns(out.col - f.out.col, out.width);
+        let residual = residual.columns(place.col, place.n);
         for (y, row) in y.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(rows()) {
             let residual = ctx.row(residual, row);
             match residual.first_chunk::<COLUMNS>() {
@@ -326,11 +329,12 @@ fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, out: Operand, y: &mut 
     if let Some(cap) = f.softcap {
         (ctx.core.kernels.softcap)(&mut y[..tile.size * COLUMNS], cap);
     }
+    let out = f.out.columns(place.col, place.n);
     for (y, row) in y.as_chunks::<COLUMNS>().0.iter().zip(rows()) {
         let to = ctx.row_mut(out, row);
         match to.first_chunk_mut::<COLUMNS>() {
             Some(to) => *to = *y,
-            None => to.copy_from_slice(&y[..out.width]),
+            None => to.copy_from_slice(&y[..place.n]),
         }
     }
 }

@@ -98,6 +98,35 @@ pub(crate) struct Run {
     cancel: Arc<AtomicBool>,
 }
 
+/// The table of each rope.
+fn turns(core: &Core, batch: &Batch) -> HashMap<RopeKey, Turns> {
+    let graph = &core.plan.graph;
+    let ropes = graph.ops.iter().filter_map(|op| match op {
+        Op::Rope { rope, .. } => Some(rope),
+        Op::RopeStore(r) => Some(&r.rope),
+        _ => None,
+    });
+    let mut turns = HashMap::new();
+    for rope in ropes {
+        turns
+            .entry(key(rope))
+            .or_insert_with(|| Turns::new(rope, graph.constant(rope.freqs), &batch.pos));
+    }
+    turns
+}
+
+/// Which cells tokens see, by mask.
+fn spans(core: &Core, batch: &Batch, views: &HashMap<Mask, Batch>) -> HashMap<Mask, Spans> {
+    let mut spans = HashMap::new();
+    for op in &core.plan.graph.ops {
+        if let Op::Attention(a) = op {
+            let view = views.get(&a.mask).unwrap_or(batch);
+            spans.entry(a.mask).or_insert_with(|| view.spans(a.mask));
+        }
+    }
+    spans
+}
+
 impl Run {
     pub(crate) fn new(
         core: Arc<Core>,
@@ -106,38 +135,18 @@ impl Run {
         n_workers: usize,
         cancel: Arc<AtomicBool>,
     ) -> Run {
-        let mut turns = HashMap::new();
-        let mut spans = HashMap::new();
-        let graph = &core.plan.graph;
-        for op in &graph.ops {
-            match op {
-                Op::Rope { rope, .. } => Some(rope),
-                Op::RopeStore(r) => Some(&r.rope),
-                Op::Attention(a) => {
-                    let view = views.get(&a.mask).unwrap_or(&batch);
-                    spans.entry(a.mask).or_insert_with(|| view.spans(a.mask));
-                    None
-                }
-                _ => None,
-            }
-            .into_iter()
-            .for_each(|rope| {
-                turns
-                    .entry(key(rope))
-                    .or_insert_with(|| Turns::new(rope, graph.constant(rope.freqs), &batch.pos));
-            });
-        }
+        let n_ops = core.plan.graph.ops.len();
         let widest = core.kernels.widest;
         Run {
             tiles: [
                 tiling(batch.n_tokens(), widest),
                 tiling(batch.outputs.len(), widest),
             ],
-            turns,
-            spans,
+            turns: turns(&core, &batch),
+            spans: spans(&core, &batch, &views),
             views,
             barrier: Barrier::new(n_workers),
-            counters: (0..graph.ops.len() * n_workers)
+            counters: (0..n_ops * n_workers)
                 .map(|_| AtomicUsize::new(0))
                 .collect(),
             error: Mutex::new(None),

@@ -189,16 +189,7 @@ fn check(declared: &Declared, tensor: &Tensor) -> Result<usize> {
         ));
     }
     if !info.dtype.can_decode() {
-        let there: Vec<_> = DType::all()
-            .iter()
-            .filter(|t| t.can_decode())
-            .map(|t| t.name())
-            .collect();
-        return fail(format!(
-            "type {} is not supported on the CPU, supported: {}",
-            info.dtype,
-            there.join(", ")
-        ));
+        return fail(not_supported(info.dtype));
     }
     let row_bytes = info.dtype.row_bytes(declared.n_in())?;
     let expected = (row_bytes as u64).checked_mul(declared.n_out() as u64);
@@ -210,6 +201,13 @@ fn check(declared: &Declared, tensor: &Tensor) -> Result<usize> {
         ));
     }
     Ok(row_bytes)
+}
+
+fn not_supported(dtype: DType) -> String {
+    let there = DType::all().iter().filter(|t| t.can_decode());
+    let there: Vec<_> = there.map(|t| t.name()).collect();
+    let there = there.join(", ");
+    format!("type {dtype} is not supported on the CPU, supported: {there}")
 }
 
 /// Reads a part of a tensor that is not in memory.

@@ -75,12 +75,8 @@ pub(crate) fn strip<S: Simd, W: Float, const T: usize>(
     let n_blocks = n_in / S::ROWS;
     for b in 0..n_blocks {
         let at = b * S::ROWS * W::BYTES;
-        // As much of the next strip, which lies behind this one, as is read of this one. F32 gains nothing
-        // by it, and its prompts lose a tenth.
         if W::BYTES < 4 {
-            for line in (0..STRIP * S::ROWS * W::BYTES).step_by(LINE) {
-                s.prefetch(w, STRIP * (row_bytes + at) + line);
-            }
+            ahead(s, w, STRIP * (row_bytes + at), STRIP * S::ROWS * W::BYTES);
         }
         let columns = [
             W::load(s, rows[0], at),
@@ -99,6 +95,15 @@ pub(crate) fn strip<S: Simd, W: Float, const T: usize>(
             out[N * STRIP + r] = s.sum(acc[N][r]);
         }
     });
+}
+
+/// Asks for `n` bytes from `at` on: as much of the next strip, which lies behind this one, as is read of
+/// this one. F32 gains nothing by it, and its prompts lose a tenth.
+#[inline(always)]
+fn ahead<S: Simd>(s: S, w: &[u8], at: usize, n: usize) {
+    for line in (0..n).step_by(LINE) {
+        s.prefetch(w, at + line);
+    }
 }
 
 /// Adds the products of block `b` of some rows with that of each token.
