@@ -220,7 +220,7 @@ def function(name: str, value: object) -> Callable[..., Any] | None:
     return value
 
 
-def token(name: str, value: object) -> int:
+def token_id(name: str, value: object) -> int:
     """A token id; how many there are the core knows."""
     return token_list(name, [value])[0]
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from puna import arguments
 from puna._native import core
-from puna.arguments import flag, token_list, utf8
-from puna.arguments import token as token_id
 from puna.sources import File
 
 if TYPE_CHECKING:
@@ -26,8 +24,10 @@ class Tokenizer:
     def encode(self, text: str | bytes, *, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`: with BOS (and EOS) where the model wants them, unless `add_bos` is off;
         `special` reads the texts of control tokens (`<|im_end|>`) as those tokens."""
-        wants_bos, reads_special = flag("add_bos", add_bos), flag("special", special)
-        return self._core.encode(utf8("text", text), add_special=wants_bos, parse_special=reads_special)
+        wants_bos, reads_special = arguments.flag("add_bos", add_bos), arguments.flag("special", special)
+        return self._core.encode(
+            arguments.utf8("text", text), add_special=wants_bos, parse_special=reads_special
+        )
 
     def decode(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> str:
         """The text of `tokens`; bytes that are no character become U+FFFD. `special` shows control tokens;
@@ -38,27 +38,31 @@ class Tokenizer:
     def decode_bytes(self, tokens: Sequence[int], *, special: bool = False, clean: bool = False) -> bytes:
         """The same, as it is."""
         return self._core.decode(
-            token_list("tokens", tokens), special=flag("special", special), clean=flag("clean", clean)
+            arguments.token_list("tokens", tokens),
+            special=arguments.flag("special", special),
+            clean=arguments.flag("clean", clean),
         )
 
     def join(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """The bytes of each token in a row; of the blank that a vocabulary puts before a text, the one after
         BOS is taken off."""
-        ids = token_list("tokens", tokens)
-        shows_special = flag("special", special)
+        ids = arguments.token_list("tokens", tokens)
+        shows_special = arguments.flag("special", special)
         text = b"".join(self._core.token_bytes(token, special=shows_special) for token in ids)
         return text[1:] if ids and ids[0] == self.bos and text[:1] == b" " else text
 
     def piece(self, token: int, *, special: bool = False) -> str:
         """The text of one token within a text; empty where its bytes are no whole character."""
-        found = self._core.token_bytes(token_id("token", token), special=flag("special", special))
+        found = self._core.token_bytes(
+            arguments.token_id("token", token), special=arguments.flag("special", special)
+        )
         return found.decode(errors="ignore")
 
     def text(self, token: int | None) -> str:
         """A token as the file writes it (`▁the`, `<0x0A>`); empty for `None`."""
         if token is None:
             return ""
-        return self._core.token_text(token_id("token", token)).decode(errors="replace")
+        return self._core.token_text(arguments.token_id("token", token)).decode(errors="replace")
 
     def tokenize(self, text: str | bytes, add_bos: bool = True, special: bool = False) -> list[int]:
         """`encode` with the names of `Llama.tokenize`."""
@@ -69,13 +73,13 @@ class Tokenizer:
     ) -> bytes:
         """The bytes of `tokens`, as they stand after `prev_tokens`. As in llama-cpp-python, the blank that
         a vocabulary puts before a text is taken off after BOS only."""
-        before = token_list("prev_tokens", [] if prev_tokens is None else prev_tokens)
-        text = self.join([*before, *token_list("tokens", tokens)], special=special)
+        before = arguments.token_list("prev_tokens", [] if prev_tokens is None else prev_tokens)
+        text = self.join([*before, *arguments.token_list("tokens", tokens)], special=special)
         return text[len(self.join(before, special=special)) :]
 
     def is_eog(self, token: int) -> bool:
         """Whether a generation ends with this token."""
-        return self._core.is_eog(token_id("token", token))
+        return self._core.is_eog(arguments.token_id("token", token))
 
     def special(self, role: str) -> int | None:
         """The token of a role: `bos eos unk sep pad eot eom mask`, and of what frames a text to be filled in

@@ -168,6 +168,17 @@ def test_c_functions_of_a_vocabulary_read_that_of_a_llama(llm):
         llama_model_get_vocab(llm)
 
 
+def test_a_piece_is_written_into_the_memory_of_a_buffer_alone(llm):
+    ctypes = pytest.importorskip("ctypes")
+    from puna import llama_token_to_piece
+
+    for buffer in (None, 4096, b"bytes", ctypes.c_char_p(b"text"), (ctypes.c_int * 8)()):
+        with pytest.raises(errors.ArgumentTypeError, match="buf = .*, expected a ctypes array of chars"):
+            llama_token_to_piece(llm.model, 40, buffer, 8, 0, True)
+    with pytest.raises(errors.ArgumentError, match="length = 9, expected a whole number, 0 to 8"):
+        llama_token_to_piece(llm.model, 40, (ctypes.c_char * 8)(), 9, 0, True)
+
+
 def test_modules_of_llama_cpp_python_have_their_names():
     import puna.llama_types
     from puna.llama_cache import LlamaDiskCache
