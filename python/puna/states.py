@@ -9,7 +9,8 @@ from typing import Any
 
 from puna import hooks
 from puna._native import core
-from puna.arguments import wrong_type
+from puna.arguments import integer, wrong_type
+from puna.arrays import view_of
 from puna.caches import BaseLlamaCache, LlamaState, common
 from puna.errors import ArgumentError, ContextError, ModelError
 from puna.evaluation import Evaluation
@@ -42,12 +43,13 @@ class States(Evaluation):
         data = state.llama_state if isinstance(state, LlamaState) else state
         if not isinstance(data, bytes):
             raise wrong_type("state", state, "a LlamaState or its bytes")
+        rows, seeds = [], self._seeds
+        if isinstance(state, LlamaState):  # of which nothing is wrong once the context is another
+            rows = self._rows_of(state)
+            seeds = seeds if state.seed is None else Seeds(state.seed)
         self._session.load(data)
-        self._keep_rows([])
-        if isinstance(state, LlamaState):
-            self._seeds = self._seeds if state.seed is None else Seeds(state.seed)
-            if state.scores is not None:
-                self._keep_rows(self._rows_of(memoryview(state.scores).tobytes()))
+        self._keep_rows(rows)
+        self._seeds = seeds
 
     def set_cache(self, cache: BaseLlamaCache | None) -> None:
         """Completions begin from the best state in `cache`, and leave theirs in it; `None`: no cache."""
@@ -70,11 +72,20 @@ class States(Evaluation):
             return None
         return LlamaState(tokens, None, n_past, data, len(data))
 
-    def _rows_of(self, data: bytes) -> list[core.Array]:
+    def _rows_of(self, state: LlamaState) -> list[core.Array]:
         """Logits as rows again, of which a `Llama` without `logits_all` keeps the last."""
-        n_bytes = 4 * self._tokenizer.n_vocab
+        if state.scores is None:
+            return []
+        n_vocab, n_tokens = self._tokenizer.n_vocab, integer("state.n_tokens", state.n_tokens, 0)
+        expected = f"f32 [n, {n_vocab}] of at most n = {n_tokens} tokens"
+        view = view_of("state.scores", state.scores, expected)
+        n_bytes = 4 * n_vocab
+        if view.format.lstrip("@=<") != "f" or view.nbytes % n_bytes or view.nbytes > n_tokens * n_bytes:
+            found = f"an array {list(view.shape or ())} of format {view.format!r}"
+            raise ArgumentError(f"state.scores = {found}, expected {expected}")
+        data = view.tobytes()
         starts = range(0, len(data), n_bytes)[0 if self._session.logits_all else -1 :]
-        return [core.concat([core.decode(data[i : i + n_bytes], "F32") for i in starts])]
+        return [core.concat([core.decode(data[i : i + n_bytes], "F32") for i in starts])] if data else []
 
     def _recall(self, prompt: Sequence[int]) -> None:
         """Loads the best state of the cache, where it has more of `prompt` than the context."""

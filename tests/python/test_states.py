@@ -1,5 +1,6 @@
 """`save_state` and `load_state`: the context, kept and brought back."""
 
+import array
 import asyncio
 import pickle
 import subprocess
@@ -173,6 +174,25 @@ def test_a_state_longer_than_the_context_is_refused(llm, tiny):
     state = llm.save_state()
     with puna.Llama(tiny, n_ctx=16) as small, pytest.raises(puna.errors.ContextError):
         small.load_state(state)
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"),
+    [
+        (lambda row: row * 6, r"state.scores = an array \[\d+\] of format 'f', expected f32 \[n, "),
+        (lambda row: row[:-1], "of at most n = 5 tokens"),
+        (lambda row: array.array("d", row), "of format 'd', expected f32"),
+        (lambda row: "text", "state.scores = 'text', expected f32"),
+    ],
+)
+def test_scores_that_are_not_of_the_state_leave_the_context_as_it_is(llm, scores, says):
+    llm.eval(TOKENS)
+    state = llm.save_state()
+    state.scores = scores(array.array("f", llm.eval_logits[0]))
+    llm.eval([40])
+    with pytest.raises(puna.errors.ArgumentError, match=says):
+        llm.load_state(state)
+    assert (llm.eval_tokens, len(llm.eval_logits)) == ([*TOKENS, 40], 1)
 
 
 def test_a_model_is_pickled_as_its_arguments(tiny):
