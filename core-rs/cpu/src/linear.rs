@@ -11,6 +11,7 @@ use puna_graph::{Added, Error, FusedLinear, Operand, Part, Result, WeightId};
 
 use crate::activations::{Activations, TileSpan};
 use crate::dot::float::STRIP;
+use crate::rows::add;
 use crate::run::Ctx;
 use crate::simd::kernels::{FloatKernels, QuantKernels};
 use crate::simple::norm;
@@ -337,9 +338,4 @@ fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, place: Place, y: &mut 
             None => to.copy_from_slice(&y[..place.n]),
         }
     }
-}
-
-#[inline(always)]
-fn add(y: &mut [f32], x: &[f32]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
 }

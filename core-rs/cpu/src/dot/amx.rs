@@ -6,7 +6,7 @@
 //! 2. Weights are signed: what they are too large by is subtracted as they are unpacked, once for all
 //!    tokens, and sums start at zero.
 //! 3. First the whole sums of [`AT_ONCE`] sub-blocks, then their scales: a product takes some fifty cycles,
-//!    in which others run. (By Intel's figures; no CPU that has tiles was at hand to try other numbers.)
+//!    in which others run (by Intel's figures).
 
 use super::scale::{Scales, add_scaled, scaled, subtract_mins};
 use super::{Quant, SUB, prefetch};

@@ -140,6 +140,10 @@ fn last<S: Simd, W: Float>(s: S, row: &[u8], b: usize) -> S::F {
 /// One row with one token. Rows are read one after the other, as memory has them.
 #[inline(always)]
 fn one<S: Simd, W: Float>(s: S, row: &[u8], n_in: usize, x: Lines<'_>) -> f32 {
+    assert!(
+        x.size == 1,
+        "lines of one token have no others between them"
+    );
     let n_blocks = n_in / S::ROWS;
     let mut acc = [s.splat(0.0); CHAINS];
     let product = |b: usize, acc: S::F| {

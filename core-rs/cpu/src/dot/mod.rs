@@ -267,11 +267,10 @@ fn one<S: Simd, Q: Quant>(
     acc: S::F,
     ahead: impl Fn(usize),
 ) -> S::F {
-    let block = Q::block(s, group, b);
+    let (block, zero) = (Q::block(s, group, b), s.splat(0.0));
     // A block of one sub-block has nothing to gain.
     let whole = Q::BLOCK == SUB;
-    let mut sum = if whole { acc } else { s.splat(0.0) };
-    let mut min = s.splat(0.0);
+    let (mut sum, mut min) = (if whole { acc } else { zero }, zero);
     for first in (0..Q::BLOCK / SUB).step_by(Q::STEP) {
         for_subs!(k < Q::STEP, {
             let i = first + k;

@@ -7,9 +7,10 @@ use puna_format::DType;
 use puna_format::quant::{decode_row, encode_row};
 
 use crate::activations::{Activations, TileSpan};
+use crate::dot::float::STRIP;
 use crate::isa::Isa;
 use crate::pack::{pack_group, unpack_row};
-use crate::simd::kernels::{Kernels, QuantKernels};
+use crate::simd::kernels::{FloatKernels, Kernels, QuantKernels};
 
 /// Of the sum of all products' sizes: integer sums are exact, a few hundred f32 roundings remain.
 const TOLERANCE: f64 = 3e-6;
@@ -194,43 +195,56 @@ fn every_scale_of_mxfp4_is_the_decoders() {
     }
 }
 
+/// Products by the kernels for floats, strip by strip: `[token][row]`.
+fn float_products(k: &Kernels, f: &FloatKernels, rows: &[u8], x: &[Vec<f32>]) -> Vec<f32> {
+    let n_in = x[0].len();
+    let n_rows = rows.len() / (n_in * f.bytes);
+    let span = TileSpan {
+        first: 0,
+        n_used: x.len(),
+        size: x.len(),
+        at: 0,
+    };
+    let activations = Activations::new(x.len(), 0, n_in, k.rows);
+    for (t, x) in x.iter().enumerate() {
+        activations.put_lines(span, t, x);
+    }
+    let (mut t, mut out) = (0, vec![]);
+    while t < x.len() {
+        let (n, run) = f.strip(x.len() - t);
+        let mut of_strip = vec![f32::NAN; n * STRIP];
+        let lines = activations.lines(span, t, n_in);
+        run(rows, n_in, lines, &mut of_strip);
+        out.extend(of_strip.chunks(STRIP).flat_map(|x| &x[..n_rows]));
+        t += n;
+    }
+    out
+}
+
 #[test]
 fn float_strips_equal_plain_sums() {
     let mut random = Random(11);
-    for isa in Isa::available() {
-        for f in Kernels::of(isa).floats {
-            for (n_in, n_rows, size) in
-                [(1, 1, 1), (17, 3, 4), (64, 4, 1), (250, 4, 4), (250, 4, 12)]
-            {
+    for k in Isa::available().into_iter().map(Kernels::of) {
+        for f in k.floats {
+            for (n_in, n_rows, size) in [(1, 1, 1), (17, 3, 4), (64, 4, 1), (250, 4, k.widest)] {
                 let mut rows = vec![];
-                let mut w = vec![0.0; n_in * n_rows];
                 for _ in 0..n_rows {
                     let mut row = vec![0; n_in * f.bytes];
                     encode_row(f.dtype, &random.floats(n_in, 1.0), &mut row).unwrap();
                     rows.extend(row);
                 }
+                let mut w = vec![0.0; n_in * n_rows];
                 decode_row(f.dtype, &rows, &mut w).unwrap();
-                let (size, run) = f.strip(size); // as many as it takes at once
-                let x = random.floats(n_in * size, 1.0);
-                let span = TileSpan {
-                    first: 0,
-                    n_used: size,
-                    size,
-                    at: 0,
-                };
-                let activations = Activations::new(size, 0, n_in, Kernels::of(isa).rows);
-                for (t, x) in x.chunks_exact(n_in).enumerate() {
-                    activations.put_lines(span, t, x);
-                }
-                let mut out = vec![0.0; 4 * size];
-                run(&rows, n_in, activations.lines(span, 0, n_in), &mut out);
-                for (t, x) in x.chunks_exact(n_in).enumerate() {
-                    for (r, w) in w.chunks_exact(n_in).enumerate() {
-                        let products = w.iter().zip(x).map(|(a, b)| f64::from(a * b));
-                        let expected: f64 = products.sum();
-                        let error = f64::from(out[4 * t + r]) - expected;
-                        assert!(error.abs() < 1e-5, "{} {error}", f.dtype);
-                    }
+                let x: Vec<_> = (0..size).map(|_| random.floats(n_in, 1.0)).collect();
+                let out = float_products(k, f, &rows, &x);
+                let expected = x.iter().flat_map(|x| {
+                    let rows = w.chunks_exact(n_in).map(move |w| w.iter().zip(x));
+                    rows.map(|pairs| pairs.map(|(a, b)| f64::from(a * b)).sum::<f64>())
+                });
+                assert_eq!(out.len(), size * n_rows);
+                for (i, (out, expected)) in out.iter().zip(expected).enumerate() {
+                    let error = f64::from(*out) - expected;
+                    assert!(error.abs() < 1e-5, "{} {i} {error}", f.dtype);
                 }
             }
         }

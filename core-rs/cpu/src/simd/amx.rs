@@ -12,8 +12,8 @@
 //! that is refused (a signal stack may be too small for them), and on systems whose way of asking is
 //! another. Compilers do not use tiles by themselves: their shape holds from one `asm!` to the next.
 //!
-//! Bochs 3.0 has run this (`test_amx.sh`); no CPU of Intel's has yet. So the first who asks has one product
-//! compared with plain Rust, and a CPU that multiplies otherwise than the manual says goes without tiles.
+//! The first who asks has one product compared with plain Rust: a CPU or an emulator that multiplies
+//! otherwise than the manual says goes without tiles.
 
 #[cfg(target_arch = "x86_64")]
 use std::marker::PhantomData;

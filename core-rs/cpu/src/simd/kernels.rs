@@ -128,8 +128,8 @@ impl Kernels {
 
 #[cfg(test)]
 impl Kernels {
-    /// Those that this CPU can run whose widest tile is multiplied by tiles in plain Rust, each with the
-    /// kernels that differ from it in this alone.
+    /// Those that multiply sixteen tokens as AMX does, in plain Rust, each with the kernels that differ from
+    /// it in this alone.
     pub(crate) fn with_emulated_tiles() -> Vec<(&'static Kernels, &'static Kernels)> {
         let mut found = vec![(&scalar_tiles::KERNELS, &scalar::KERNELS)];
         #[cfg(target_arch = "x86_64")]
