@@ -124,30 +124,24 @@ impl Lower<'_> {
     /// What `{name}.weight` multiplies: `x` times `{name}.scale`, so that the product has the factor and
     /// its bias has not.
     fn scaled(&mut self, name: &str, x: Operand) -> Result<Operand> {
-        self.input_scale(name, 1)?;
-        let key = format!("{name}.scale");
-        match self.weights.table(&key, 1)?.map_or(1.0, |by| by[0]) {
+        match self.scales(name, 1)?.map_or(1.0, |by| by[0]) {
             1.0 => Ok(x),
-            by if by.is_finite() => Ok(self.b.scale(&format!("{name}_scaled"), x, by)),
-            by => Err(Error::Hparam {
-                key,
-                value: by.to_string(),
-                expected: "a finite number".into(),
-            }),
+            by => Ok(self.b.scale(&format!("{name}_scaled"), x, by)),
         }
     }
 
     /// `{name}.scale` of experts, a number for each.
     pub fn expert_scales(&mut self, name: &str, n_expert: usize) -> Result<Option<WeightId>> {
-        self.input_scale(name, n_expert)?;
+        self.scales(name, n_expert)?;
         self.optional(&format!("{name}.scale"), &[n_expert])
     }
 
-    /// Takes note of `{name}.input_scale`, which is for hardware that multiplies activations of 4 bits;
-    /// they are finer here.
-    fn input_scale(&mut self, name: &str, n: usize) -> Result<()> {
+    /// The numbers of `{name}.scale`. Takes note of `{name}.input_scale` too, which is for hardware that
+    /// multiplies activations of 4 bits; they are finer here.
+    fn scales(&mut self, name: &str, n: usize) -> Result<Option<Vec<f32>>> {
         let _unused = self.weights.table(&format!("{name}.input_scale"), n)?;
-        Ok(())
+        let key = format!("{name}.scale");
+        self.numbers(&key, n, "finite numbers", f32::is_finite)
     }
 
     /// A norm with `{name}.weight` and, for a layer norm, `{name}.bias` where the file has it.
@@ -214,16 +208,27 @@ impl Lower<'_> {
 
     /// What rope frequencies are divided by, where the file has such a tensor.
     fn factors(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
-        let factors = self.weights.table(name, self.hparams.n_rot / 2)?;
-        let bad = |f: &&f32| !(f.is_finite() && **f > 0.0);
-        if let Some(bad) = factors.iter().flatten().find(bad) {
-            return Err(Error::Hparam {
+        let n = self.hparams.n_rot / 2;
+        self.numbers(name, n, "numbers above 0", |f| f.is_finite() && f > 0.0)
+    }
+
+    /// A table whose numbers all are as `fits` says and `expected` tells; `None` where the file has none.
+    fn numbers(
+        &mut self,
+        name: &str,
+        n: usize,
+        expected: &str,
+        fits: fn(f32) -> bool,
+    ) -> Result<Option<Vec<f32>>> {
+        let numbers = self.weights.table(name, n)?;
+        match numbers.iter().flatten().find(|&&x| !fits(x)) {
+            None => Ok(numbers),
+            Some(bad) => Err(Error::Hparam {
                 key: name.into(),
                 value: bad.to_string(),
-                expected: "numbers above 0".into(),
-            });
+                expected: expected.into(),
+            }),
         }
-        Ok(factors)
     }
 
     fn weight_and_bias(

@@ -69,17 +69,20 @@ fn model(arch: &Arch, decoded: bool) -> Gguf {
 
 #[test]
 fn a_model_with_scales_equals_the_decoded_one() {
-    // Biases, one matrix for q, k and v, experts, an encoder.
-    let names = ["llama", "qwen2", "gpt2", "qwen3moe", "bert"];
+    // Biases, one matrix for q, k and v, an output matrix, experts, an encoder.
+    let names = ["llama", "qwen2", "gpt2", "phi2", "qwen3moe", "bert"];
     for arch in ARCHS.iter().filter(|a| names.contains(&a.name)) {
-        let logits = |decoded| all_rows(&mut reference(&model(arch, decoded), 6), &TOKENS);
-        let worst = worst(&logits(false), &logits(true));
+        let [scaled, decoded] = [false, true].map(|decoded| model(arch, decoded));
+        let has_output = scaled.tensor("output.scale").is_some();
+        assert_eq!(has_output, arch.name == "phi2", "{}", arch.name);
+        let logits = |gguf| all_rows(&mut reference(gguf, 6), &TOKENS);
+        let worst = worst(&logits(&scaled), &logits(&decoded));
         assert!(worst < TOLERANCE, "{}: off by {worst}", arch.name);
     }
 }
 
-/// The tiny llama with one more tensor.
-fn with(extra: Tensor, arch: &str) -> Result<(), String> {
+/// Whether the tiny model of `arch` with one more tensor can be lowered.
+fn lowered_with(extra: Tensor, arch: &str) -> Result<(), String> {
     let arch = ARCHS.iter().find(|a| a.name == arch).expect("known");
     let mut tiny: Tiny = tiny::tiny(arch, DType::F32, 1).expect("tiny");
     tiny.tensors.push(extra);
@@ -90,9 +93,9 @@ fn with(extra: Tensor, arch: &str) -> Result<(), String> {
 
 #[test]
 fn a_scale_that_is_no_number_is_named() {
-    let error = with(vector("blk.1.ffn_up.scale", &[f32::NAN]), "llama").unwrap_err();
+    let error = lowered_with(vector("blk.1.ffn_up.scale", &[f32::NAN]), "llama").unwrap_err();
     assert!(error.contains("blk.1.ffn_up.scale = NaN"), "{error}");
-    let error = with(vector("blk.1.ffn_up.scale", &[1.0, 2.0]), "llama").unwrap_err();
+    let error = lowered_with(vector("blk.1.ffn_up.scale", &[1.0, 2.0]), "llama").unwrap_err();
     assert!(error.contains("blk.1.ffn_up.scale"), "{error}");
     assert!(error.contains("expected [1]"), "{error}");
 }
@@ -100,8 +103,13 @@ fn a_scale_that_is_no_number_is_named() {
 #[test]
 fn experts_have_a_scale_each() {
     let name = "blk.0.ffn_up_exps.scale";
-    with(vector(name, &[0.5; 5]), "qwen3moe").expect("five experts");
-    let error = with(vector(name, &[0.5]), "qwen3moe").unwrap_err();
+    lowered_with(vector(name, &[0.5; 5]), "qwen3moe").expect("five experts");
+    for bad in [f32::NAN, f32::INFINITY] {
+        let scales = vector(name, &[0.5, 0.5, bad, 0.5, 0.5]);
+        let error = lowered_with(scales, "qwen3moe").unwrap_err();
+        assert!(error.contains(&format!("{name} = {bad}")), "{error}");
+    }
+    let error = lowered_with(vector(name, &[0.5]), "qwen3moe").unwrap_err();
     assert!(error.contains(name), "{error}");
     assert!(error.contains("expected [5]"), "{error}");
 }
