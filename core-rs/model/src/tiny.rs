@@ -95,7 +95,7 @@ pub fn tiny(arch: &Arch, dtype: DType, seed: u64) -> Result<Tiny> {
     Ok(Tiny { metadata, tensors })
 }
 
-/// Hyper-parameters and a vocabulary of bytes and the small letters.
+/// Hyper-parameters and a vocabulary.
 fn metadata(arch: &Arch, norm: NormKind) -> Metadata {
     let mut m = Metadata::new();
     let text = |s: &str| Value::String(s.as_bytes().to_vec());
@@ -116,6 +116,12 @@ fn metadata(arch: &Arch, norm: NormKind) -> Metadata {
     if arch.tiny.keys.contains(&encodes) {
         m.set("tokenizer.ggml.token_type_count", Value::U32(2));
     }
+    vocabulary(&mut m);
+    m
+}
+
+/// Bytes and the small letters.
+fn vocabulary(m: &mut Metadata) {
     let mut tokens = Strings::new();
     let mut types = vec![2, 3, 3];
     for t in ["<unk>", "<s>", "</s>"] {
@@ -130,13 +136,13 @@ fn metadata(arch: &Arch, norm: NormKind) -> Metadata {
         types.push(1);
     }
     let scores = (0..tokens.len()).map(|i| -(i as f32)).collect();
-    m.set("tokenizer.ggml.model", text("llama"));
+    let model = Value::String(b"llama".to_vec());
+    m.set("tokenizer.ggml.model", model);
     m.set("tokenizer.ggml.tokens", Value::Array(Array::String(tokens)));
     m.set("tokenizer.ggml.scores", Value::Array(Array::F32(scores)));
     m.set("tokenizer.ggml.token_type", Value::Array(Array::I32(types)));
     m.set("tokenizer.ggml.bos_token_id", Value::U32(1));
     m.set("tokenizer.ggml.eos_token_id", Value::U32(2));
-    m
 }
 
 /// Notes every tensor that a model must have, and of the optional ones those of the sample.
@@ -171,7 +177,9 @@ impl Weights for Wanted<'_> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.sample.has.iter().any(|end| name.ends_with(end))
+        let in_layer = name.strip_prefix("blk.").and_then(|n| n.split_once('.'));
+        let name = in_layer.map_or(name, |(_layer, name)| name);
+        self.sample.has.contains(&name)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Arch {
 pub struct Sample {
     /// Keys below `{name}.`.
     pub keys: &'static [(&'static str, Value)],
-    /// Ends of the names of tensors.
+    /// Names of tensors; those of layers without their `blk.N.`.
     pub has: &'static [&'static str],
     /// What is in the names of tensors that have a bias.
     pub biases: &'static [&'static str],
