@@ -149,3 +149,20 @@ impl<'a> Reader<'a> {
         Ok(numbers.map(|raw| T::from_bytes(raw, order)).collect())
     }
 }
+
+/// Checks that a file of `len` bytes does not end before its tensors do, of which it takes name and end in the
+/// order of their data.
+pub(crate) fn check_end<'a>(
+    ends: impl Iterator<Item = (&'a str, u64)> + Clone,
+    len: u64,
+) -> Result<()> {
+    let mut missing = ends.skip_while(|&(_, end)| end <= len);
+    match missing.clone().last().zip(missing.next()) {
+        None => Ok(()),
+        Some(((_, expected), (first, _))) => Err(Error::CutOff {
+            tensor: first.into(),
+            len,
+            expected,
+        }),
+    }
+}

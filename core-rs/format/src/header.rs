@@ -17,12 +17,12 @@
 use std::sync::Arc;
 
 use crate::DType;
-use crate::bytes::{Order, Reader};
+use crate::bytes::{Order, Reader, check_end};
 use crate::byteswap::Swapped;
 use crate::error::{Error, Result};
 use crate::gguf::TensorInfo;
 use crate::metadata::Metadata;
-use crate::source::{Source, check_end};
+use crate::source::Source;
 use crate::value::{ARRAY_TYPE_ID, Array, STRING_TYPE_ID, Strings, Value, for_scalars};
 
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";

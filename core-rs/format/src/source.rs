@@ -79,23 +79,6 @@ pub(crate) fn check_range(offset: u64, wanted: usize, len: u64) -> Result<()> {
     }
 }
 
-/// Checks that a file of `len` bytes does not end before its tensors do, of which it takes name and end in the
-/// order of their data.
-pub(crate) fn check_end<'a>(
-    ends: impl Iterator<Item = (&'a str, u64)> + Clone,
-    len: u64,
-) -> Result<()> {
-    let mut missing = ends.skip_while(|&(_, end)| end <= len);
-    match missing.clone().last().zip(missing.next()) {
-        None => Ok(()),
-        Some(((_, expected), (first, _))) => Err(Error::CutOff {
-            tensor: first.into(),
-            len,
-            expected,
-        }),
-    }
-}
-
 /// Any range of a source: borrowed where it lies in memory, else read.
 pub(crate) fn read_range(source: &dyn Source, offset: u64, n_bytes: u64) -> Result<Cow<'_, [u8]>> {
     if let Some(bytes) = source.slice(offset, n_bytes) {

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::{Dtype, Tensor};
-use crate::bytes::Reader;
+use crate::bytes::{Reader, check_end};
 use crate::error::{Error, Result};
-use crate::source::{Source, check_end};
+use crate::source::Source;
 
 /// As the format's own reader limits it; the largest models have some megabytes.
 pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
