@@ -17,7 +17,9 @@ use crate::writer::{WriteProgress, Writer};
 const COPY_BYTES: u64 = 8 << 20;
 /// A part's name has five digits, but its count is 16 bits.
 const MAX_PARTS: usize = u16::MAX as usize;
-/// Parts that keep their lock until all are written; systems let a process have 256 files and more.
+/// Parts that keep their lock until all are written; systems let a process have 256 files and more. From the
+/// 129th on, finished parts lie unlocked: another writer of the same name may take them for abandoned and
+/// remove them, and `put_in_place` fails then.
 const MAX_OPEN: usize = 128;
 
 /// When a part is full.
