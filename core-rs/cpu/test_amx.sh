@@ -1,9 +1,10 @@
 #!/bin/bash
 # Tests products by AMX on a CPU that has it: one that Bochs emulates, under a Linux that runs the test
-# program and nothing else. Needs Debian's g++, make, python3, genisoimage, isolinux and syslinux-common;
-# fetches the sources of Bochs and a kernel from Debian's newer releases and builds in a folder (AMX_DIR,
-# else target/amx): three minutes the first time, one minute then. Installs nothing. Skips, saying why,
-# where something is missing. Arguments go to the test program; without any the tests named "tiles" run.
+# program and nothing else. Needs Rust (cargo, rustc) and Debian's g++, binutils, make, python3, xz-utils,
+# genisoimage, isolinux and syslinux-common; fetches the sources of Bochs and a kernel from Debian's newer
+# releases and builds in a folder (AMX_DIR, else target/amx): three minutes the first time, one minute then.
+# Installs nothing. Skips, saying why, where something is missing. Arguments go to the test program; without
+# any the tests named "tiles" run.
 #
 # What is odd about Bochs 3.0:
 # - It takes the signed bytes of tiles for unsigned, and has no XFD, by which Linux sees that a program
@@ -13,16 +14,16 @@
 #   patches less.
 # - Its management mode and 57-bit addresses do not go together: `no5lvl acpi=off`.
 set -euo pipefail
+dir=$(realpath -m "${AMX_DIR:-$(dirname "$0")/../../target/amx}") # before cd: it may be relative
 cd "$(dirname "$0")"
 skip() { echo "skipped: $1"; exit 0; }
-for tool in apt-get dpkg g++ make python3 genisoimage; do
+for tool in cargo rustc strip apt-get dpkg g++ make python3 xz genisoimage; do
     command -v $tool > /dev/null || skip "no $tool"
 done
 loader=/usr/lib/ISOLINUX/isolinux.bin
 menu=/usr/lib/syslinux/modules/bios/ldlinux.c32
 [ -e $loader ] && [ -e $menu ] || skip "no isolinux or no syslinux-common"
 [ "$(uname -m)" = x86_64 ] || skip "not x86-64"
-dir=$(realpath -m "${AMX_DIR:-../../target/amx}")
 mkdir -p "$dir"
 
 # Fetches Debian's packages by apt, its own lists and settings left alone.
