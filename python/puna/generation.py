@@ -94,12 +94,12 @@ class Generation(States):
     ) -> Response | AsyncIterator[Response]:
         """`create_chat_completion`, awaited; with `stream` an asynchronous iterator."""
         handler = self._handler()
-        if isinstance(handler, handlers.Formatted):
+        if isinstance(handler, (handlers.Formatted, handlers.Named)):
             return await self._arun(
                 *handler.completion(self, messages, ChatRequest.completed(options, by_place))
             )
         if handler is not None:
-            expected = "None: a chat handler answers blocking calls only"
+            expected = "None or one of a formatter: others answer blocking calls only"
             raise UnsupportedError(f"chat_handler = {handler!r}, expected {expected}")
         request = ChatRequest.parse(options, by_place)
         return await self._arun(self._chat_completion(messages, request, self.chat_format), request)
@@ -158,9 +158,9 @@ class Generation(States):
         idx = given.pop("idx", None)
         request = CompletionRequest.of_tokens("Llama.sample", given)
         sampler = core.Sampler(self._sampling(request), self.n_vocab(), self._tokenizer._core)
-        history = self.eval_tokens
+        history, row = self.eval_tokens, self._row(idx)
         sampler.accept(history if idx is None else history[: idx + 1])
-        return sampler.sample(hooks.processed(request.hook(), history, self._row(idx)))
+        return sampler.sample(hooks.processed(request.hook(), history, row))
 
     def n_vocab(self) -> int:
         return self._tokenizer.n_vocab

@@ -5,8 +5,7 @@ token's place, `llm.scores[llm.n_tokens - 1]`, so the array has a row for every 
 computed are an error and no numbers.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from puna._native import core
 from puna.arguments import short, wrong_type
@@ -14,7 +13,8 @@ from puna.errors import ContextError
 
 
 class Scores:
-    """Logits f32 `[n_tokens, n_vocab]`, of which the rows from `first` on are there.
+    """Logits f32 `[n_tokens, n_vocab]`, of which the rows from `first` on are there, and those before are not:
+    a loop over all of them, and numpy's array of them, are a `ContextError`.
 
     `rows` are those: a numpy array, or a `puna.Array` where there is no numpy. An index answers what the
     whole array's would; one that takes a row before `first` is a `ContextError`.
@@ -38,19 +38,14 @@ class Scores:
             raise wrong_type("scores[…]", place, "the place of a token, or a slice")
         return self._within(self._rows[self._kept(place.__index__())], rest)
 
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
+    def __iter__(self) -> NoReturn:
+        raise self._not_kept(0)
 
-    def __array__(self, *given: Any, **options: Any) -> Any:
-        import numpy
-
-        return numpy.array(self[:], *given, **options)
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise self._not_kept(0)
 
     def __repr__(self) -> str:
         return f"<scores of {len(self)} tokens, kept from token {self._first} on>"
-
-    def tolist(self) -> list[list[float]]:
-        return [row.tolist() for row in self]
 
     def copy(self) -> "Scores":
         rows = self._rows
@@ -65,16 +60,21 @@ class Scores:
 
     def _within(self, row: Any, rest: tuple[Any, ...]) -> Any:
         """A part of a row; a `puna.Array` knows places alone."""
-        if not rest:
-            return row
-        return row.tolist()[rest[0]] if isinstance(row, core.Array) else row[rest]
+        if not rest or not isinstance(row, core.Array):
+            return row[rest] if rest else row
+        if len(rest) > 1:  # as numpy has it
+            raise IndexError(f"scores[…] of {1 + len(rest)} places, expected a token's and a logit's")
+        return row.tolist()[rest[0]]
 
     def _kept(self, place: int) -> int:
         """Which of the kept rows is that of a token."""
         n = len(self)
-        if not -n <= place < n:  # an IndexError, so that a loop over rows ends
+        if not -n <= place < n:
             raise IndexError(f"scores[{short(place)}], expected {-n} to {n - 1}: {n} tokens are evaluated")
         if place % n < self._first:
-            expected = f"{self._first} or more, or a Llama with logits_all = True"
-            raise ContextError(f"scores[{place}]: this token's logits are not kept, expected {expected}")
+            raise self._not_kept(place)
         return place % n - self._first
+
+    def _not_kept(self, place: int) -> ContextError:
+        expected = f"{self._first} or more, or a Llama with logits_all = True"
+        return ContextError(f"scores[{place}]: this token's logits are not kept, expected {expected}")

@@ -3,6 +3,7 @@
 import pytest
 
 import puna
+from puna.scores import Scores
 
 TOKENS = [5, 6, 7, 8]
 TOLERANCE = 2e-4  # a batch and a single token take kernels with another order of sums
@@ -58,6 +59,16 @@ def test_the_last_tokens_scores_are_found_by_its_place(exact):
             exact.scores[place]
     with pytest.raises(puna.errors.ArgumentTypeError, match="the place of a token, or a slice"):
         exact.scores["last"]
+    with pytest.raises(puna.errors.ContextError, match=r"scores\[0\].*, or a Llama with logits_all = True"):
+        list(exact.scores)
+
+
+def test_a_row_without_numpy_is_asked_for_one_place(exact):
+    exact.eval(TOKENS)
+    scores = Scores(exact._all_rows(), exact.n_tokens - 1)
+    assert scores[-1, 7] == scores[-1:, 7][0] == exact.eval_logits[0][7]
+    with pytest.raises(IndexError, match="of 3 places, expected a token's and a logit's"):
+        scores[-1, 7, 0]
 
 
 def test_scores_are_numpys_arrays_where_it_is(tiny, exact):
@@ -119,8 +130,9 @@ def test_sample_reads_any_token_where_all_have_logits(tiny):
         llm.eval(TOKENS)
         for i, row in enumerate(llm.eval_logits):
             assert llm.sample(temp=0, idx=i) == row.index(max(row))
-        with pytest.raises(puna.errors.ArgumentError, match="idx = 4"):
-            llm.sample(idx=4)
+        for idx in (4, -1, "1"):
+            with pytest.raises(puna.errors.ArgumentError, match=f"idx = {idx!r}, expected"):
+                llm.sample(idx=idx)
 
 
 def test_generate_is_eval_and_sample_in_turn(exact):
