@@ -53,6 +53,20 @@ def test_a_flag_goes_before_the_variable_of_what_it_excludes(puna_, stories, tmp
     assert puna_(*run, ROPE_SCALE="900")[1] == puna_(*run, "--rope-scale", "900")[1] != puna_(*run)[1]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "value"),
+    [("ROPE_FREQ_SCALE", "ROPE_SCALE", "2"), ("CHAT_TEMPLATE", "CHAT_TEMPLATE_FILE", "chatml")],
+)
+def test_variables_that_exclude_each_other_are_refused(one, other, value, puna_, stories):
+    run = ["run", "-m", stories, "-n", "1", "a"]
+    code, out, err = puna_(*run, **{one: value, other: value})
+    assert (code, out) == (2, "")
+    says = f"LLAMA_ARG_{one} and LLAMA_ARG_{other} exclude each other, expected one of them"
+    assert err.startswith(f"puna: error: {says}")
+    assert err.count("\n") == 1
+    assert puna_(*run, "--rope-scale", "1", "--chat-template", "chatml", **{one: value, other: value})[0] == 0
+
+
 @pytest.mark.parametrize("command", ["run", "tokenize", "info", "bench"])
 def test_any_word_for_a_model_goes_before_the_variable(command, puna_, stories, monkeypatch):
     asked = []

@@ -49,7 +49,8 @@ def variable_of(action: argparse.Action) -> str:
 
 def defaults(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     """What the variables say, by the names that the flags have in a namespace, `default_` before that of a
-    model. A flag of `words` goes before its variable, and so does one that excludes it."""
+    model. A flag of `words` goes before its variable, and so does one that excludes it. Two variables
+    that exclude each other end the program."""
     given = {word.partition("=")[0] for word in words}
     single = [[action] for action in parser._actions]
     groups = [*single, *(group._group_actions for group in parser._mutually_exclusive_groups)]
@@ -60,11 +61,18 @@ def defaults(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str,
         for action in members
     }
     found: dict[str, Any] = {}
+    read: dict[int, str] = {}  # the variables that said something, by their actions
     for action in parser._actions:
         variable = variable_of(action)
         if variable and id(action) not in said:
             name = f"default_{action.dest}" if action.dest in MODELS else action.dest
-            found.update((name, value) for value in values(parser, action, variable))
+            for value in values(parser, action, variable):
+                found[name] = value
+                read[id(action)] = variable
+    for group in parser._mutually_exclusive_groups:
+        both = [read[id(action)] for action in group._group_actions if id(action) in read]
+        if len(both) > 1:
+            parser.error(f"{' and '.join(both)} exclude each other, expected one of them")
     return found
 
 
