@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from puna._native import core
-from puna.arguments import flag, short, wrong_type
+from puna.arguments import flag, short, text, wrong_type
 from puna.errors import ArgumentError, TemplateError, UnsupportedError
 from puna.formats import FORMATS
 from puna.tokenizer import Tokenizer
@@ -37,9 +37,7 @@ def render(
     Errors: `TemplateError` for a template that is broken, refuses the conversation (`raise_exception`),
     or runs for ever; `ArgumentError` for messages that are none, and for a word that names no format.
     """
-    if not isinstance(template, str):
-        raise wrong_type("template", template, "a str")
-    known = FORMATS.get(template)
+    known = FORMATS.get(text("template", template))
     if known is None and "{" not in template and len(template.split()) == 1:
         raise ArgumentError(f"template = {short(template)}, expected Jinja or one of {names()}")
     compiled = core.ChatTemplate(known.template if known else template, bos=bos_token, eos=eos_token)
@@ -47,15 +45,16 @@ def render(
         if not isinstance(message, Mapping):
             raise wrong_type(f"messages[{index}]", message, '{"role": …, "content": …}')
     wanted = flag("add_generation_prompt", add_generation_prompt)
-    return rendered(compiled, [dict(message) for message in messages], wanted, variables)
+    return rendered_text(compiled, [dict(message) for message in messages], wanted, variables)
 
 
-def rendered(
+def rendered_text(
     compiled: core.ChatTemplate,
     messages: list[Any],
     add_generation_prompt: bool,
     variables: Mapping[str, Any],
 ) -> str:
+    """The text of messages that are sound JSON, by a template that is read already."""
     return compiled.render(
         as_json("messages", messages),
         add_generation_prompt=add_generation_prompt,

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from puna import arguments
 from puna._native import core
-from puna.arguments import flag, short, texts, wrong_type
-from puna.chat import listed, rendered
+from puna.arguments import flag, refuse, short, text, texts, token_list, wrong_type
+from puna.chat import listed, rendered_text
 from puna.completion import Completion
 from puna.errors import ArgumentError
 from puna.formats import FORMATS
@@ -69,23 +68,23 @@ class Jinja2ChatFormatter(ChatFormatter):
         add_generation_prompt: bool = True,
         stop_token_ids: Sequence[int] | None = None,
     ) -> None:
-        for name, text in (("template", template), ("eos_token", eos_token), ("bos_token", bos_token)):
-            if not isinstance(text, str):
-                raise wrong_type(name, text, "a str")
+        for name, value in (("template", template), ("eos_token", eos_token), ("bos_token", bos_token)):
+            text(name, value)
         self.template, self.eos_token, self.bos_token = template, eos_token, bos_token
         self.add_generation_prompt = flag("add_generation_prompt", add_generation_prompt)
-        given = None if stop_token_ids is None else arguments.token_list("stop_token_ids", stop_token_ids)
+        given = None if stop_token_ids is None else token_list("stop_token_ids", stop_token_ids)
         self.stop_token_ids = None if given is None else set(given)
         self._compiled = core.ChatTemplate(template, bos=bos_token, eos=eos_token)
 
     def __call__(self, *, messages: Any, **options: Any) -> ChatFormatterResponse:
         variables = dict.fromkeys(TOOLS) | options
-        prompt = rendered(self._compiled, listed(messages), self.add_generation_prompt, variables)
+        prompt = rendered_text(self._compiled, listed(messages), self.add_generation_prompt, variables)
         ends = None if self.stop_token_ids is None else [self._ends]
         stop = [self.eos_token] if self.eos_token else []
         return ChatFormatterResponse(prompt, stop=stop, stopping_criteria=ends, added_special=True)
 
     def to_chat_handler(self) -> "Formatted":
+        """The handler of this formatter, for `chat_handler=`."""
         return Formatted(self)
 
     def _ends(self, input_ids: Any, logits: Any) -> bool:
@@ -108,7 +107,7 @@ class Formatted:
     ) -> tuple[Completion, ChatRequest]:
         """The completion of the formatter's prompt, not begun yet."""
         for_prompt = {name: options.get(name) for name in TOOLS}
-        arguments.refuse("a chat format", (), {name: for_prompt[name] for name in CHOICES}, CHOICES)
+        refuse("a chat format", (), {name: for_prompt[name] for name in CHOICES}, CHOICES)
         answer = self.formatter(messages=messages, **for_prompt)
         prompt = getattr(answer, "prompt", None)
         if not isinstance(prompt, str):
@@ -116,11 +115,13 @@ class Formatted:
                 "what the chat formatter answered", answer, "a ChatFormatterResponse with a prompt"
             )
         request = ChatRequest.parse({k: v for k, v in options.items() if k not in TOOLS})
-        request.stop = [*texts("stop", request.stop), *texts("the chat formatter's stop", answer.stop)]
-        request.stopping_criteria = both(request.stopping_criteria, answer.stopping_criteria)
+        # Any record with a prompt will do, such as llama-cpp-python's; what else it has not is as by default.
+        stop, criteria = getattr(answer, "stop", None), getattr(answer, "stopping_criteria", None)
+        request.stop = [*texts("stop", request.stop), *texts("the chat formatter's stop", stop)]
+        request.stopping_criteria = both(request.stopping_criteria, criteria)
         tokenizer = llama._tokenizer
         bos = tokenizer.text(tokenizer.bos)
-        has_bos = answer.added_special or (bool(bos) and prompt.startswith(bos))
+        has_bos = getattr(answer, "added_special", False) or (bool(bos) and prompt.startswith(bos))
         tokens = tokenizer.encode(prompt, add_bos=not has_bos, special=True)
         return llama._chat_of(tokens, request), request
 
@@ -132,8 +133,14 @@ class Named:
         self.name = name
 
     def __call__(self, *, llama: "Generation", messages: Any, **options: Any) -> Any:
+        return llama._run(*self.completion(llama, messages, options))
+
+    def completion(
+        self, llama: "Generation", messages: Any, options: Mapping[str, Any]
+    ) -> tuple[Completion, ChatRequest]:
+        """The completion of the template's prompt, not begun yet."""
         request = ChatRequest.parse(options)
-        return llama._run(llama._chat_completion(messages, request, self.name), request)
+        return llama._chat_completion(messages, request, self.name), request
 
 
 class LlamaChatCompletionHandlerRegistry:
@@ -144,8 +151,8 @@ class LlamaChatCompletionHandlerRegistry:
     def register_chat_completion_handler(
         self, name: str, chat_handler: Callable[..., Any], overwrite: bool = False
     ) -> None:
-        if not isinstance(name, str):
-            raise wrong_type("name", name, "a str")
+        """Registers a handler; in the place of another with `overwrite` alone."""
+        text("name", name)
         if not callable(chat_handler):
             raise wrong_type("chat_handler", chat_handler, "a function")
         if not overwrite and name in self._chat_handlers:
@@ -154,10 +161,12 @@ class LlamaChatCompletionHandlerRegistry:
         self._chat_handlers[name] = chat_handler
 
     def unregister_chat_handler(self, name: str) -> None:
+        """Forgets the handler of that name."""
         self.get_chat_completion_handler_by_name(name)
         del self._chat_handlers[name]
 
     def get_chat_completion_handler_by_name(self, name: str) -> Callable[..., Any]:
+        """The handler of that name."""
         if name not in self._chat_handlers:
             expected = f"one of {', '.join(map(repr, self._chat_handlers))}"
             raise LlamaChatCompletionHandlerNotFoundException(f"name = {short(name)}, expected {expected}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from puna import arguments, sources
 from puna._native import core
-from puna.arguments import flag
 from puna.attributes import Attributes
+from puna.chat import key_of
 from puna.completion import Timings
 from puna.device import warn_of_software
 from puna.embedding import Embeddings, pooling_of
@@ -76,7 +76,7 @@ class Llama(Generation, Embeddings, Attributes):
         options = self._settled(given, host) | {"progress": arguments.function("progress", progress)}
         model = self._open(sources.bundled() if model_path is None else model_path, use_mmap, kv_overrides)
         self._check(chat_format, pooling_type)
-        session = None if flag("vocab_only", vocab_only) else model.session(**options, host=host)
+        session = None if arguments.flag("vocab_only", vocab_only) else model.session(**options, host=host)
         if session is not None:
             warn_of_software(session)
         super().__init__(session, host)
@@ -101,8 +101,8 @@ class Llama(Generation, Embeddings, Attributes):
             expected = "0, or WebGPU opened by: await puna.Llama.aload(…)"
             raise ArgumentError(f"n_gpu_layers = {given['n_gpu_layers']}, expected {expected}")
         self.chat_handler = arguments.function("chat_handler", given["chat_handler"])
-        self.spm_infill = flag("spm_infill", given["spm_infill"])
-        self.verbose = flag("verbose", given["verbose"])
+        self.spm_infill = arguments.flag("spm_infill", given["spm_infill"])
+        self.verbose = arguments.flag("verbose", given["verbose"])
         self._seeds = Seeds(given["seed"])
         self.last_n_tokens_size = arguments.integer("last_n_tokens_size", given["last_n_tokens_size"], -1)
         return options
@@ -111,14 +111,15 @@ class Llama(Generation, Embeddings, Attributes):
         """The file without its weights."""
         given = arguments.mapping("kv_overrides", kv_overrides)
         overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
-        model = core.Model(source, mmap=flag("use_mmap", use_mmap), overrides=overrides)
+        model = core.Model(source, mmap=arguments.flag("use_mmap", use_mmap), overrides=overrides)
         self.model_path = sources.name_of(source)
         self._file, self._tokenizer = model.file, Tokenizer(model.tokenizer)
         return model
 
     def _check(self, chat_format: str | None, pooling_type: int | str) -> None:
-        """What the file is needed for. A wrong name of a format is an error now; a model without a template
-        only when it is asked to chat."""
+        """What the file is needed for. A wrong name of a format is an error now, unless a `chat_handler` answers
+        in its place; a model without a template only when it is asked to chat."""
+        key_of(chat_format)  # which refuses what is no name
         self.chat_format = chat_format
         self._chats = {}
         if chat_format is not None and self._handler() is None:

@@ -1,6 +1,7 @@
 """Chats answered by code of the user's own: handlers, and formatters registered by a name."""
 
 import asyncio
+import types
 
 import pytest
 from puna.llama_chat_format import (
@@ -70,6 +71,12 @@ def test_a_handler_gets_the_model_the_messages_and_every_option(tiny):
             asyncio.run(llm.acreate_chat_completion(HELLO))
 
 
+@pytest.mark.parametrize("handler", [None, lambda **given: "mine"])
+def test_a_format_that_is_no_name_is_refused_with_a_handler_too(tiny, handler):
+    with pytest.raises(errors.ArgumentTypeError, match="chat_format = 7, expected None"):
+        puna.Llama(tiny, chat_handler=handler, chat_format=7)
+
+
 @pytest.mark.parametrize("value", ["llava", 7])
 def test_what_is_no_handler_is_refused(tiny, value):
     with pytest.raises(errors.ArgumentError, match="chat_handler = "):
@@ -111,6 +118,9 @@ def test_a_handler_may_be_called_with_a_model(tiny, expected):
     with puna.Llama(tiny, n_ctx=256) as llm:
         for handler in handlers:
             assert handler(llama=llm, messages=HELLO, **GREEDY)["choices"] == expected["choices"]
+            llm.chat_handler = handler
+            answer = asyncio.run(llm.acreate_chat_completion(HELLO, **GREEDY))
+            assert answer["choices"] == expected["choices"]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +193,13 @@ def test_a_formatter_writes_tools_and_calls_none(tiny, options, says):
         assert llm.create_chat_completion(HELLO, tools=[{}], tool_choice="auto", max_tokens=1)
         with pytest.raises(errors.UnsupportedError, match=says):
             llm.create_chat_completion(HELLO, **options)
+
+
+def test_any_record_with_a_prompt_is_a_formatters_answer(tiny, expected):
+    register_chat_format("mine")(lambda messages, **options: types.SimpleNamespace(prompt=PROMPT))
+    with puna.Llama(tiny, n_ctx=256, chat_format="mine") as llm:
+        found = llm.create_chat_completion(HELLO, stop="<|im_end|>", **GREEDY)
+    assert found["choices"] == expected["choices"]
 
 
 @pytest.mark.parametrize("answer", [None, "a prompt", ChatFormatterResponse(prompt=7)])
