@@ -4,6 +4,7 @@ A message names the thing, the value found and what was expected.
 """
 
 import os
+from typing import Any
 
 
 class PunaError(Exception):
@@ -28,6 +29,10 @@ class UnsupportedError(PunaError, ValueError):
 
 class FileError(PunaError, OSError):
     """The operating system refused to read or write a file; `errno` and `filename` say more."""
+
+    def __reduce__(self) -> Any:
+        # OSError would leave out errno and filename, which are not among its arguments here.
+        return type(self), self.args, {**self.__dict__, "errno": self.errno, "filename": self.filename}
 
     def __str__(self) -> str:
         # OSError would write errno and filename instead of the message, which has both.
@@ -65,7 +70,11 @@ class LongTextError(ContextError):
         self, n_tokens: int, most: int, remedy: str = "(n_batch and n_ctx), or truncate = True"
     ) -> None:
         super().__init__(f"a text of {n_tokens} tokens, expected at most {most} {remedy}")
-        self.n_tokens, self.most = n_tokens, most
+        self.n_tokens, self.most, self._remedy = n_tokens, most, remedy
+
+    def __reduce__(self) -> Any:
+        # By default with the message, which is no argument: a process of a pool could not send it back.
+        return type(self), (self.n_tokens, self.most, self._remedy)
 
 
 class TokenError(PunaError, ValueError):
@@ -97,7 +106,10 @@ class SoftwareDeviceWarning(RuntimeWarning):
 
     def __init__(self, device: str, remedy: str = "n_gpu_layers = 0") -> None:
         super().__init__(f"{device}: no GPU but a program that plays one, {remedy} is far faster")
-        self.device = device
+        self.device, self._remedy = device, remedy
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.device, self._remedy)
 
 
 def refused(error: OSError, path: "str | os.PathLike[str] | None" = None) -> FileError:

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import pickle
 import struct
 
 import pytest
@@ -36,6 +37,23 @@ BUILT_IN = {
 def test_an_exception_is_punas_and_a_built_in_one(kind):
     assert issubclass(kind, puna.PunaError)
     assert issubclass(kind, BUILT_IN[kind])
+
+
+@pytest.mark.parametrize(
+    ("error", "attributes"),
+    [
+        (errors.LongTextError(9, 8, "(n_ctx)"), ("n_tokens", "most")),
+        (errors.SoftwareDeviceWarning("llvmpipe", "--device none"), ("device",)),
+        (errors.refused(PermissionError(errno.EACCES, "no", "a.gguf")), ("errno", "filename")),
+        (errors.ContextError("full"), ()),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_an_exception_goes_to_another_process(error, attributes):
+    found = pickle.loads(pickle.dumps(error))
+    assert (type(found), str(found)) == (type(error), str(error))
+    for name in attributes:
+        assert getattr(found, name) == getattr(error, name) is not None
 
 
 def rewritten(model: bytes, **changes: object) -> bytes:
