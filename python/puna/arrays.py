@@ -16,19 +16,23 @@ EXPECTED = "an array of f32, f64 or f16, or a list of numbers"
 
 
 def view_of(name: str, value: Any, expected: str) -> memoryview:
-    """The memory of an array, or of a list of numbers."""
+    """The memory of an array, or of a list of numbers as f32."""
     try:
         return memoryview(array.array("f", value) if isinstance(value, (list, tuple)) else value)
     except TypeError as error:  # what is no array, or a list of other things than numbers
         raise wrong_type(name, value, expected) from error
+    except OverflowError as error:  # a whole number that not even an f64 holds
+        raise ArgumentError(f"{name}: {error}, expected {expected}") from error
 
 
 def is_floats(view: memoryview) -> bool:
+    """Whether an array is of numbers that become f32."""
     return view.format.lstrip("@=<") in FLOATS
 
 
 def floats(name: str, value: Any) -> Any:
-    """Numbers as a `memoryview` of f32 in C order, of which f64 and f16 are rounded; the shape stays."""
+    """Numbers as a `memoryview` of f32 in C order, of which f64 and f16 are rounded; those beyond f32 become
+    infinite. The shape stays, but without numpy that of an empty array is `[0]`."""
     view = view_of(name, value, EXPECTED)
     if not is_floats(view):
         raise ArgumentError(f"{name} = an array of format {view.format!r}, expected {EXPECTED}")

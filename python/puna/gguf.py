@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from puna import arguments
 from puna._native import core
-from puna.arguments import integer, text, wrong_type
 from puna.arrays import BYTES, floats, is_floats, view_of
 from puna.errors import ArgumentError
 from puna.sources import Source
@@ -111,7 +110,7 @@ class Writer:
     def __init__(self, metadata: Mapping[str, Any] | None = None) -> None:
         self._core = core.GgufWriter()
         if metadata is not None and not isinstance(metadata, Mapping):
-            raise wrong_type("metadata", metadata, "a dict, the metadata of a Reader, or None")
+            raise arguments.wrong_type("metadata", metadata, "a dict, the metadata of a Reader, or None")
         for key, value in (metadata or {}).items():
             kind = metadata.type(key) if isinstance(metadata, Metadata) else None
             self.set(key, value, kind)
@@ -121,8 +120,8 @@ class Writer:
         `i64`, `u64` where it must be), `f32`, or an array of one of them. Numpy's numbers and arrays of one
         dimension are taken as Python's."""
         plain = value.tolist() if hasattr(value, "tolist") else value
-        kind = type_of(key, plain) if type is None else text("type", type)
-        self._core.set(text("key", key), plain, kind)
+        kind = type_of(key, plain) if type is None else arguments.text("type", type)
+        self._core.set(arguments.text("key", key), plain, kind)
         return self
 
     def add_tensor(
@@ -131,16 +130,16 @@ class Writer:
         """Adds a tensor: numbers to encode, or blocks that are encoded already.
 
         Numbers are an array of f32, or of f64 or f16 which are rounded to f32, or a list of them; they are
-        encoded as `dtype` (by default F32), and `shape` is the array's. Blocks are bytes, or an array of
-        them, encoded as `dtype`, and `shape` is in GGUF's order, row length first. Other numbers go as their
-        bytes: `add_tensor(name, ids.tobytes(), "I32", shape=ids.shape[::-1])`.
+        encoded as `dtype` (by default F32); those beyond f32 become infinite. Blocks are bytes, or an array of
+        them, encoded as `dtype`. `shape` is in GGUF's order, row length first; of numbers it is by default
+        that of the array. Other numbers go as their bytes: `add_tensor(name, ids.tobytes(), "I32", shape=ids.shape[::-1])`.
         """
-        text("name", name)
-        kind = None if dtype is None else text("dtype", dtype)
+        arguments.text("name", name)
+        kind = None if dtype is None else arguments.text("dtype", dtype)
         sizes = None if shape is None else sizes_of(shape)
         view = view_of("data", data, "numbers (an array of f32, f64 or f16, or a list), or bytes")
         if is_floats(view):
-            values = floats("data", data)
+            values = floats("data", view)
             encoded = core.encode(values, kind or "F32")
             self._core.add_tensor(name, kind or "F32", sizes or [*reversed(values.shape or ())], encoded)
         elif view.format not in BYTES:
@@ -165,8 +164,8 @@ class Writer:
 def sizes_of(shape: object) -> list[int]:
     """The dimensions of a tensor."""
     if isinstance(shape, str) or not isinstance(shape, Iterable):
-        raise wrong_type("shape", shape, "a list of whole numbers, the row length first")
-    return [integer("shape", size, 0, 2**62) for size in shape]
+        raise arguments.wrong_type("shape", shape, "a list of whole numbers, the row length first")
+    return [arguments.integer("shape", size, 0, 2**62) for size in shape]
 
 
 def type_of(key: str, value: object) -> str:
@@ -189,4 +188,4 @@ def type_of(key: str, value: object) -> str:
             if least <= value < end:
                 return kind
         raise ArgumentError(f"{key} = {value}, expected a whole number of at most 64 bits")
-    raise wrong_type(key, value, "a bool, int, float, str, bytes, or a list of them")
+    raise arguments.wrong_type(key, value, "a bool, int, float, str, bytes, or a list of them")

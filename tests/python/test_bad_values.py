@@ -1,5 +1,7 @@
 """Values that no type check of Python would stop: named, and the process lives."""
 
+import math
+
 import pytest
 
 import puna
@@ -170,3 +172,11 @@ def test_a_session_is_saved_to_a_path(tiny):
         pytest.raises(puna.errors.ArgumentTypeError, match="path = 5, expected a path"),
     ):
         session.save(0, 5)
+
+
+def test_numbers_beyond_f32_are_infinite_and_those_beyond_f64_refused():
+    assert puna.dequantize(puna.quantize([1e39, -1e300], "F32"), "F32").tolist() == [math.inf, -math.inf]
+    with pytest.raises(
+        puna.errors.ArgumentError, match="values: int too large to convert to float, expected"
+    ):
+        puna.quantize([10**400], "F32")
