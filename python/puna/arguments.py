@@ -7,6 +7,7 @@ value that asks for nothing; any other name is answered with the one that may ha
 import difflib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 from puna.errors import (
@@ -101,6 +102,14 @@ def refuse(
             expected = " or ".join(repr(v) for v in refused[name])
             expected += f": {INSTEAD[name]}" if name in INSTEAD else ""
             raise UnsupportedError(f"{name} = {short(value)} is not supported, expected {expected}")
+
+
+def names(call: Callable[..., Any]) -> list[str]:
+    """The arguments that a function or an `__init__` has, for `refuse`: read from its signature, because a
+    list beside it would be forgotten one day, and one of `locals()` has what is no argument."""
+    taken = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    found = signature(call).parameters.values()
+    return [argument.name for argument in found if argument.kind in taken and argument.name != "self"]
 
 
 def by_place(

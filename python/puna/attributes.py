@@ -17,6 +17,8 @@ PRIVATE: dict[str, Callable[[Any], Any]] = {
     "_token_eos": lambda llm: llm.token_eos(),
     "_token_nl": lambda llm: llm.token_nl(),
     "_seed": lambda llm: llm._seeds.seed,
+    "_input_ids": lambda llm: llm.input_ids,
+    "_scores": lambda llm: llm.scores,
     "_logits_all": lambda llm: llm._session.logits_all,
 }
 # Attributes that are arguments, of those that Puna takes with one value.
@@ -26,9 +28,7 @@ ARGUMENTS = ("draft_model", "lora_base", "lora_path", "lora_scale", "numa", "ten
 BY_HAND = (
     "Puna has no objects of llama.cpp's C interface; puna.Session evaluates tokens, puna.Sampler chooses"
 )
-INSTEAD = dict.fromkeys(
-    "ctx model _ctx _model _batch _candidates _sampler _lora_adapter _stack".split(), BY_HAND
-)
+INSTEAD = dict.fromkeys("ctx _ctx _model _batch _candidates _sampler _lora_adapter _stack".split(), BY_HAND)
 INSTEAD["_chat_handlers"] = "puna.handlers has those that are registered, chat_handler is that of this Llama"
 
 
@@ -97,6 +97,7 @@ class Attributes(Evaluation):
 
 
 def no_attribute(llm: object, name: str) -> NoReturn:
+    """Raises the error of an attribute that a `Llama` has not, with what there is instead."""
     reason = f": {INSTEAD[name]}" if name in INSTEAD else ""
     message = f"{type(llm).__name__!r} object has no attribute {name!r}{reason}"
     raise AttributeError(message, name=name, obj=llm)

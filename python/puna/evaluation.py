@@ -105,9 +105,6 @@ class Evaluation:
             return Scores(numpy.asarray(rows), first) if first else numpy.asarray(rows)
         return Scores(rows, first) if first else rows
 
-    _input_ids = input_ids
-    _scores = scores
-
     @staticmethod
     def logits_to_logprobs(logits: Any, axis: int = -1) -> Any:
         """Log-probabilities, f32, of logits of any shape: the logarithm of softmax along `axis`. Needs numpy."""

@@ -1,7 +1,6 @@
 """`Llama`: a model with llama-cpp-python's names, so that a script changes one import."""
 
 import asyncio
-import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -240,7 +239,7 @@ class Llama(Generation, Embeddings, Attributes):
 
 # Of the names within `Llama.__init__` those that are no arguments, or die with the process.
 NOT_GIVEN = ("self", "others", "progress", "__class__")
-NAMES = [*inspect.signature(Llama.__init__).parameters][1:-1]
+NAMES = arguments.names(Llama.__init__)
 
 
 if not TYPE_CHECKING:

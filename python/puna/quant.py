@@ -1,6 +1,5 @@
 """Quantizing: rows of numbers, and whole files."""
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -9,7 +8,6 @@ from typing import Any, Never
 
 from puna import arguments
 from puna._native import core
-from puna.arguments import flag, integer, mapping, text, wrong_type
 from puna.arrays import blocks, floats
 from puna.errors import ArgumentError
 from puna.gguf import Reader, type_of
@@ -18,15 +16,16 @@ from puna.sources import Source
 
 def quantize(values: Any, dtype: str) -> bytes:
     """Encodes numbers (an array of f32, or of f64 or f16 which are rounded to f32, or a list) as `dtype`, a
-    tensor type such as `"Q4_K"`. The length must be a multiple of the type's block.
+    tensor type such as `"Q4_K"`. The length must be a multiple of the type's block. Numbers beyond f32 become
+    infinite.
     """
-    return core.encode(floats("values", values), text("dtype", dtype))
+    return core.encode(floats("values", values), arguments.text("dtype", dtype))
 
 
 def dequantize(data: Any, dtype: str, n: int | None = None) -> core.Array:
     """Decodes `data`, blocks of `dtype`, as f32; `n`, where given, is the number of elements expected."""
-    values = core.decode(blocks("data", data), text("dtype", dtype))
-    if n is not None and len(values) != integer("n", n, 0, 2**62):
+    values = core.decode(blocks("data", data), arguments.text("dtype", dtype))
+    if n is not None and len(values) != arguments.integer("n", n, 0, 2**62):
         raise ArgumentError(f"n = {n}, expected {len(values)}: the elements of {len(data)} bytes of {dtype}")
     return values
 
@@ -70,21 +69,21 @@ def quantize_file(
     error, no file is left behind. A file that is read is not written over, and an option that another leaves
     without effect is an error.
     """
-    arguments.refuse("quantize_file", [*inspect.signature(quantize_file).parameters][:-1], others, {})
+    arguments.refuse("quantize_file", arguments.names(quantize_file), others, {})
     file = source if isinstance(source, Reader) else Reader(source)
-    overrides = mapping("kv_overrides", kv_overrides)
+    overrides = arguments.mapping("kv_overrides", kv_overrides)
     steps = core.quantize_file(
         file._file,
         None if path is None else arguments.path("path", path),
-        text("type", type),
-        n_threads=integer("n_threads", n_threads, 0, 1024),
-        allow_requantize=flag("allow_requantize", allow_requantize),
-        leave_output_tensor=flag("leave_output_tensor", leave_output_tensor),
-        pure=flag("pure", pure),
+        arguments.text("type", type),
+        n_threads=arguments.integer("n_threads", n_threads, 0, 1024),
+        allow_requantize=arguments.flag("allow_requantize", allow_requantize),
+        leave_output_tensor=arguments.flag("leave_output_tensor", leave_output_tensor),
+        pure=arguments.flag("pure", pure),
         output_tensor_type=text_or_none("output_tensor_type", output_tensor_type),
         token_embedding_type=text_or_none("token_embedding_type", token_embedding_type),
         tensor_types=types_by_name(file.tensors, tensor_types),
-        keep_split=flag("keep_split", keep_split),
+        keep_split=arguments.flag("keep_split", keep_split),
         metadata=[(key, value, type_of(key, value)) for key, value in overrides.items()],
         progress=arguments.function("progress", progress),
     )
@@ -94,10 +93,10 @@ def quantize_file(
 def types_by_name(names: Collection[str], given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The tensors that a pattern fits, with its type; a pattern that fits none is an error."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise wrong_type("tensor_types", given, "a list of pairs of a pattern and a tensor type")
+        raise arguments.wrong_type("tensor_types", given, "a list of pairs of a pattern and a tensor type")
     for pair in given:
         if not isinstance(pair, (tuple, list)) or [type(item) for item in pair] != [str, str]:
-            raise wrong_type(
+            raise arguments.wrong_type(
                 "tensor_types", pair, "pairs of a pattern and a tensor type, such as ('ffn', 'Q8_0')"
             )
     patterns = [(compiled(pattern), dtype) for pattern, dtype in given]
@@ -112,10 +111,12 @@ def types_by_name(names: Collection[str], given: Sequence[tuple[str, str]]) -> l
 
 
 def text_or_none(name: str, value: object) -> str | None:
-    return None if value is None else text(name, value)
+    """`value` as a text, or `None`."""
+    return None if value is None else arguments.text(name, value)
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern, read."""
     try:
         return re.compile(pattern)
     except re.error as error:

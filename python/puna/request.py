@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 from puna import arguments, hooks
 from puna._native import core
-from puna.arguments import flag, integer, texts
 from puna.errors import ArgumentError
 from puna.sampling import Sampling, SamplingOptions
 
@@ -97,7 +96,7 @@ class Request(Sampling, ABC):
         known: dict[str, Any] = {name: value for name, value in given.items() if name in names}
         request = cls(**known)
         for name in cls.flags():
-            flag(name, getattr(request, name))
+            arguments.flag(name, getattr(request, name))
         if request.model is not None and not isinstance(request.model, str):
             raise arguments.wrong_type("model", request.model, "a str or None")
         return request
@@ -122,12 +121,14 @@ class Request(Sampling, ABC):
 
     def core_options(self) -> dict[str, Any]:
         """What the core is told besides the prompt and the sampling."""
-        limit = None if self.max_tokens is None else integer("max_tokens", self.max_tokens, -(2**31))
+        limit = (
+            None if self.max_tokens is None else arguments.integer("max_tokens", self.max_tokens, -(2**31))
+        )
         logprobs = self.n_logprobs()
         return {
             "max_tokens": limit if limit and limit > 0 else None,
-            "stop": texts("stop", self.stop),
-            "logprobs": None if logprobs is None else integer("logprobs", logprobs, 0),
+            "stop": arguments.texts("stop", self.stop),
+            "logprobs": None if logprobs is None else arguments.integer("logprobs", logprobs, 0),
             "ignore_eos": self.ignore_eos,
             "hook": self.hook(),
         }

@@ -8,7 +8,6 @@ from typing import Any, Never, Self
 
 from puna import arguments, sources
 from puna._native import core
-from puna.arguments import flag, integer, mapping, token_list, wrong_type
 from puna.device import warn_of_software
 from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
 from puna.gguf import Metadata, type_of
@@ -35,10 +34,10 @@ class Model:
         kv_overrides: Mapping[str, Any] | None = None,
         **others: Never,
     ) -> None:
-        arguments.refuse("Model", ("mmap", "kv_overrides"), others, {})
-        given = mapping("kv_overrides", kv_overrides)
+        arguments.refuse("Model", arguments.names(Model.__init__), others, {})
+        given = arguments.mapping("kv_overrides", kv_overrides)
         overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
-        self._core = core.Model(source, mmap=flag("mmap", mmap), overrides=overrides)
+        self._core = core.Model(source, mmap=arguments.flag("mmap", mmap), overrides=overrides)
         self.name = sources.name_of(source)
         self.metadata = Metadata(self._core.file)
         self.tokenizer = Tokenizer(self._core.tokenizer)
@@ -89,16 +88,15 @@ class Session:
         **others: Never,
     ) -> None:
         given = locals()
-        known = [name for name in given if name not in ("self", "model", "others")]
-        arguments.refuse("Session", known, others, {})
+        arguments.refuse("Session", arguments.names(Session.__init__), others, {})
         if sources.IN_BROWSER and n_gpu_layers:
             expected = "0 in a browser tab; puna.Llama.aload opens WebGPU"
             raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
         options = session_options(**{name: given[name] for name in CONTEXT})
         self.model = model if isinstance(model, Model) else Model(model)
         heard = arguments.function("progress", progress)
-        self._has_hidden = flag("hidden", hidden)
-        self._embeds = flag("embedding", embedding)
+        self._has_hidden = arguments.flag("hidden", hidden)
+        self._embeds = arguments.flag("embedding", embedding)
         self._core = self.model._core.session(**options, hidden=self._has_hidden, progress=heard)
         warn_of_software(self._core)
         self._hidden: Any = None
@@ -115,7 +113,7 @@ class Session:
         none of the tokens is in the context.
         """
         lists = batch if isinstance(batch, Mapping) else {0: batch}
-        items = self._items(lists, flag("all", all))
+        items = self._items(lists, arguments.flag("all", all))
         with self._turn:
             logits, states = self._run_or_undo(items, lists)
             joined = [{seq: core.concat(rows) for seq, rows in kept.items()} for kept in (logits, states)]
@@ -145,19 +143,21 @@ class Session:
         """Makes the tokens of `source` (the first `n`) those of `target` too, which must be empty. They
         share cells of the cache: no memory, no time."""
         n_past = self.n_past(source)
-        self._core.share(number(source), number(target), n_past if n is None else integer("n", n, 0, n_past))
+        self._core.share(
+            number(source), number(target), n_past if n is None else arguments.integer("n", n, 0, n_past)
+        )
 
     def remove(self, seq: int = 0, start: int = 0, stop: int | None = None) -> None:
         """Removes positions `start` to `stop` (by default the end) of a sequence; what comes after stays
         where it is."""
         end = max(self.n_past(seq), 1)
-        upper = end if stop is None else integer("stop", stop, 0)
-        self._core.remove(number(seq), integer("start", start, 0), upper)
+        upper = end if stop is None else arguments.integer("stop", stop, 0)
+        self._core.remove(number(seq), arguments.integer("start", start, 0), upper)
 
     def shift(self, seq: int, keep: int, n: int) -> None:
         """Drops `n` tokens after the first `keep` and moves the rest down, to make room at the end. Its
         cells must not be shared (`copy`)."""
-        self._core.shift(number(seq), integer("keep", keep, 0), integer("n", n, 0))
+        self._core.shift(number(seq), arguments.integer("keep", keep, 0), arguments.integer("n", n, 0))
 
     def save(self, seq: int = 0, path: "str | os.PathLike[str] | None" = None) -> bytes:
         """A sequence as bytes, written to `path` too where one is given (beside it first, so that nobody
@@ -182,7 +182,7 @@ class Session:
         except OSError as error:
             raise refused(error, str(data)) from error
         except TypeError as error:
-            raise wrong_type("data", data, "bytes or a path") from error
+            raise arguments.wrong_type("data", data, "bytes or a path") from error
         self._core.load(found, number(seq))
 
     @property
@@ -259,7 +259,7 @@ class Session:
             raise ArgumentError("all = True, expected False unless the session has logits_all = True")
         items: list[tuple[int, int, bool]] = []
         for seq, tokens in lists.items():
-            given = token_list("tokens", tokens)
+            given = arguments.token_list("tokens", tokens)
             if not given:
                 raise ArgumentError(f"sequence {seq}: no tokens, expected at least one")
             last = len(given) - 1
@@ -273,7 +273,7 @@ class Session:
 
 
 def number(seq: object) -> int:
-    return integer("seq", seq, 0)
+    return arguments.integer("seq", seq, 0)
 
 
 def spread(kept: dict[int, list[core.Array]], seqs: list[int], rows: "core.Array | None") -> None:
