@@ -64,3 +64,42 @@ def llm(tiny: bytes):
 
     with puna.Llama(tiny, n_ctx=128, seed=1) as llm:
         yield llm
+
+
+@pytest.fixture
+def hub(tiny, tmp_path, monkeypatch):
+    """A hub, which the package huggingface_hub of this process takes for its own."""
+    from hub_server import Hub, use
+    from huggingface_hub import constants
+
+    found = Hub()
+    found.files = {
+        "README.md": b"#",
+        "m-Q8_0.gguf": tiny + b"8",
+        "m-Q4_K_M.gguf": tiny,
+        "mmproj-m-Q4_K_M.gguf": b"x",
+    }
+    found.home = tmp_path / "home"
+    found.environment = os.environ | {
+        "HF_ENDPOINT": found.url, "HF_HOME": str(found.home), "HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
+    use(monkeypatch, found.url)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(found.home / "hub"))
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def pull(hub, capsys):
+    """Pulls in this process; answers exit code, text and errors."""
+    from puna.cli import main
+
+    def run(*arguments):
+        try:
+            code = main(["pull", *map(str, arguments)])
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
