@@ -110,6 +110,6 @@ def changed(scores: Any) -> bytes:
         pass
     try:
         return array.array("f", scores).tobytes()
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         message = f"logits_processor answered {short(scores)}, expected the logits"
         raise ArgumentTypeError(message) from error
