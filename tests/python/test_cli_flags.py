@@ -46,7 +46,7 @@ def test_a_first_word_may_be_the_model(puna_, stories):
     ids = puna_("tokenize", "-m", stories, "--ids", "-p", "a cat")[1]
     assert puna_("tokenize", stories, "--ids", "a", "cat")[1] == ids
     vector = puna_("embed", "-m", stories, "--pooling", "mean", "-p", "a cat")[1]
-    assert puna_("embed", stories, "--pooling", "mean", "a", "cat")[1] == vector
+    assert puna_("embed", stories, "--pooling", "mean", "a cat")[1] == vector
     assert puna_("info", stories)[1] == puna_("info", "-m", stories)[1] != ""
     bench = ["-p", "2", "-n", "0", "-r", "1", "-o", "csv"]
     assert os.path.basename(stories) in puna_("bench", stories, *bench)[1]

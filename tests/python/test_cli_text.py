@@ -77,13 +77,20 @@ def test_embeddings_are_those_of_the_model_in_every_format(puna_, stories):
     assert "cosine similarity matrix" in shown
 
 
+def test_each_word_is_a_text_of_its_own(puna_, stories):
+    embed = ["embed", "-m", stories, "--pooling", "mean", "--embd-output-format", "array"]
+    for words, texts in ((["a cat", "a dog"], r"a cat\na dog"), (["a", "--", "-x y"], r"a\n-x y")):
+        assert puna_(*embed, *words)[1] == puna_(*embed, "-p", texts)[1] != ""
+    assert len(json.loads(puna_(*embed, r"a cat\na dog")[1])) == 1
+
+
 @pytest.mark.parametrize(
     ("p", "norm"),
     [(0, lambda v: max(map(abs, v)) / 32760), (1, lambda v: sum(map(abs, v))), (2, lambda v: math.hypot(*v))],
 )
 def test_vectors_are_normalized_as_asked(p, norm, puna_, stories):
     array = ["--pooling", "last", "--embd-output-format", "array", "--embd-normalize", p]
-    (vector,) = json.loads(puna_("embed", "-m", stories, *array, "a", "cat")[1])
+    (vector,) = json.loads(puna_("embed", "-m", stories, *array, "a cat")[1])
     assert norm(vector) == pytest.approx(1, abs=1e-5)
 
 

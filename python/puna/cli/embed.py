@@ -16,7 +16,7 @@ from puna.embedding import NAMES
 from puna.errors import LongTextError
 
 EPILOG = """examples:
-  puna embed -m bert.gguf -p "a cat"                          a line of numbers
+  puna embed -m bert.gguf "a cat" "a dog"                     a line of numbers each
   puna embed -m bert.gguf -p "a cat\\na dog" --embd-output-format json+
   puna embed -m model.gguf --pooling mean -f lines.txt --embd-output-format array
   cat lines.txt | puna embed -m bert.gguf                     each line a text
@@ -53,13 +53,16 @@ def add(commands: Any) -> None:
 
 def add_texts(parser: Parser) -> None:
     parser.add_argument(
-        "words", nargs="*", metavar="TEXT", help="the texts, if not given by a flag or a pipe"
+        "words", nargs="*", metavar="TEXT", help="a text each, if not given by a flag or a pipe"
     )
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the texts, a line each")
     parser.add_argument("-f", "--file", metavar="FILE", help="a file of them; -: standard input")
     add_escape(parser)
     parser.add_argument(
-        "--embd-separator", default="\n", metavar="TEXT", help="between two texts; default: a line's end"
+        "--embd-separator",
+        default="\n",
+        metavar="TEXT",
+        help="between two texts of -p, -f or a pipe; default: a line's end",
     )
 
 
@@ -98,19 +101,17 @@ def run(given: argparse.Namespace) -> int:
 
 def texts_of(given: argparse.Namespace) -> list[str]:
     """The texts, by whichever flag they came."""
-    words = " ".join(given.words) if given.words else None
-    typed = words if given.prompt is None else given.prompt
     named = [given.prompt is not None, bool(given.words), given.file is not None]
     if not any(named) and is_piped():
         given.file, named = "-", [True]
     if sum(named) != 1:
         found = "several texts" if any(named) else "no text"
         raise UsageError(f"{found}, expected one of -p TEXT, words, -f FILE and a pipe")
-    separator = unescaped(given.embd_separator) if given.escape else given.embd_separator
-    if typed is None:
-        text = read_input(given.file).removesuffix("\n")
-    else:
-        text = unescaped(typed) if given.escape else typed
+    read = unescaped if given.escape else str
+    if given.words:
+        return [read(word) for word in given.words]
+    separator = read(given.embd_separator)
+    text = read_input(given.file).removesuffix("\n") if given.prompt is None else read(given.prompt)
     return text.split(separator) if separator else [text]
 
 
