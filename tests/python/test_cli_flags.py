@@ -1,11 +1,12 @@
 """Flags and words of the command line: models without a flag, flags of habit, and hints where one is wrong."""
 
+import argparse
 import os
 import shutil
 
 import pytest
 
-from puna.cli import main, model, terminal
+from puna.cli import main, model, positional, terminal
 
 
 @pytest.fixture
@@ -20,6 +21,25 @@ def puna_(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+NAMES = """llama3 mistral llava codellama starcoder2 vicuna zephyr command-r command-r7b qwq falcon3 olmo2 yi
+    solar devstral hermes3 moondream codegemma stablelm2 granite3.1-moe minicpm-v orca-mini nous-hermes2 aya
+    cogito gpt-oss:20b solar-pro""".split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_ollamas_are_no_texts(name, puna_):
+    code, out, err = puna_("run", name, "Why is the sky blue?")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"{name!r}, expected a text: a model comes by -m FILE or -hf user/repository:quant" in err
+
+
+def test_words_that_are_names_too_may_begin_a_text():
+    for text in ("solar panels", "zephyr", "granite is what", "yi king", "solar-powered cars", "aya hi"):
+        given = argparse.Namespace(words=text.split(), model=None, hf_repo=None)
+        positional.take_model(given)
+        assert given.words == text.split()
 
 
 def test_flags_of_habit_are_taken(puna_, stories):
@@ -50,6 +70,26 @@ def test_a_first_word_may_be_the_model(puna_, stories):
     assert puna_("info", stories)[1] == puna_("info", "-m", stories)[1] != ""
     bench = ["-p", "2", "-n", "0", "-r", "1", "-o", "csv"]
     assert os.path.basename(stories) in puna_("bench", stories, *bench)[1]
+
+
+def test_a_model_needs_no_suffix(puna_, stories, tmp_path, monkeypatch):
+    blob = tmp_path / "sha256-abcdef"
+    shutil.copy(stories, blob)
+    shared = ["-n", "3", "--temp", "0"]
+    assert puna_("run", blob, "Once upon a time", *shared)[1] == "Once upon a time, there was\n"
+    monkeypatch.chdir(tmp_path)
+    ids = puna_("tokenize", "-m", blob, "--ids", "-p", "a")[1]
+    assert puna_("tokenize", "sha256-abcdef", "--ids", "a")[1] == ids != ""
+    assert puna_("info", "sha256-abcdef")[0] == 0
+
+
+def test_a_file_that_is_no_model_is_a_word(puna_, stories, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cats").write_text("GGU")
+    for word in ("cats", "/help", "and/or not/and", "./a b"):
+        given = argparse.Namespace(words=[word], model=None, hf_repo=None)
+        positional.take_model(given)
+        assert (given.words, given.model) == ([word], None)
 
 
 @pytest.mark.parametrize("command", ["run", "tokenize", "info", "bench"])
@@ -87,6 +127,8 @@ def test_a_file_that_is_there_is_no_model_of_the_hub(puna_, stories, tmp_path, m
         ("embed all-minilm:l6-v2 hi", 2, "'all-minilm:l6-v2', expected a text"),
         ("embed bge-m3 hi", 2, "'bge-m3', expected a text"),
         ("embed snowflake-arctic-embed2 hi", 2, "'snowflake-arctic-embed2', expected a text"),
+        ("run ./nomodel hi", 1, "puna: error: ./nomodel: cannot open the file: No such file"),
+        ("chat /no/blobs/sha256-abcdef hi", 1, "/no/blobs/sha256-abcdef: cannot open the file: No such file"),
         ("tokenize -p a mistral", 2, "'mistral', expected a text"),
         ("run hf.co/b:Q4 hi", 2, "'b:Q4', expected user/repository or user/repository:quant (see puna run --help)"),
         ("run hf.co/my-gguf hi", 2, "'my-gguf', expected user/repository"),

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from collections.abc import Sequence
 
 from puna.cli.parser import UsageError, file
 from puna.cli.pull import spec
@@ -12,14 +13,23 @@ HUB = re.compile(
     r"((?P<host>(https?://)?(hf\.co|huggingface\.co)/)([\w.-]+/)?|[\w.-]+/)[\w.-]+(?P<quant>:[\w.-]+)?/?"
 )
 # Names of Ollama's library: gemma3:4b, llama3.2, qwen2.5-coder:latest.
-FAMILIES = "llama|gemma|qwen|mistral|mixtral|phi|deepseek|smollm|tinyllama|gpt-oss"
+FAMILIES = (
+    "llama|gemma|qwen|mistral|mixtral|phi|deepseek|smollm|tinyllama|gpt-oss|llava|codellama|starcoder|vicuna"
+    "|command-r|qwq|olmo|devstral|moondream|codegemma|stablelm|minicpm-v|orca-mini|nous-hermes"
+)
+# Those that a text may begin with too: a name has a number, or one quoted prompt behind it.
+WORDS = "aya|cogito|falcon|granite|hermes|solar|yi|zephyr"
 EMBEDDERS = (
     "nomic-embed-text|mxbai-embed|all-minilm|bge-(m3|large|base|small)|snowflake-arctic-embed2?|embeddinggemma"
     "|granite-embedding|paraphrase-multilingual"
 )
 OLLAMA = re.compile(
-    rf"[a-z][\w.-]*:(latest|e?[\d.]+[bm](-\S*)?)|(({FAMILIES})[\d.]*|{EMBEDDERS})(-[\w.]+)*(:[\w.-]+)?"
+    rf"[a-z][\w.-]*:(latest|e?[\d.]+[bm](-\S*)?)"
+    rf"|((({FAMILIES})[\d.]*|({WORDS})\d[\d.]*)b?|{EMBEDDERS})(-[\w.]+)*(:[\w.-]+)?"
 )
+AMBIGUOUS = re.compile(rf"({WORDS})(-[\w.]+)*(:[\w.-]+)?")
+# What nobody takes for a text, though a text may begin with a slash.
+PATH = re.compile(r"(\.{1,2}[/\\]|/[^/\s]+/|[A-Za-z]:[/\\])\S+")
 
 
 def take_model(given: argparse.Namespace) -> None:
@@ -49,13 +59,29 @@ def take_word(given: argparse.Namespace, first: str) -> None:
         )
     if is_of_hub(first):
         given.hf_repo = repository(given.words.pop(0))
-    elif first.lower().endswith(".gguf") or ("gguf" in first.lower() and os.path.isfile(first)):
-        given.model = given.words.pop(0)
+    elif first.lower().endswith(".gguf") or PATH.fullmatch(first) or is_gguf(first):
+        given.model = given.words.pop(0)  # where there is no such file, what reads it says so
     elif HUB.fullmatch(first):
         raise UsageError(f"{first!r}, expected a text: a model comes by -hf {first}, a text like this by -p")
-    elif OLLAMA.fullmatch(first):
+    elif OLLAMA.fullmatch(first) or (AMBIGUOUS.fullmatch(first) and is_quoted(given.words[1:])):
         expected = "-m FILE or -hf user/repository:quant, as Ollama's names are not known here"
         raise UsageError(f"{first!r}, expected a text: a model comes by {expected}; a text like this by -p")
+
+
+def is_gguf(path: str) -> bool:
+    """Whether there is a file that begins as GGUF does, whatever its name: Ollama's have none."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False
+
+
+def is_quoted(words: Sequence[str]) -> bool:
+    """Whether they are one text in quotes."""
+    return len(words) == 1 and " " in words[0]
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:

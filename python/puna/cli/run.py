@@ -21,7 +21,7 @@ EPILOG = """examples:
   echo "Why?" | puna run -m model.gguf        without a prompt, what is piped in is the prompt
   puna run -m model.gguf -p "Sum up:" -f - < text.txt      with one, -f - puts it after that
   puna run -m model.gguf                      a conversation, at a terminal
-  puna run model.gguf "Why?"                  the same: a first word in .gguf is the model
+  puna run model.gguf "Why?"                  one answer: a first word that is a GGUF file is the model
   puna run -hf user/repository:Q4_K_M -p Hi   a model of huggingface.co
   puna run -m model.gguf -no-cnv -f text.txt  continue a text, without the chat template
 """
