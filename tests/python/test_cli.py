@@ -77,6 +77,17 @@ def test_run_without_a_model_runs_the_bundled_one(bundled, capsys):
     assert "generated" in err
 
 
+def test_the_bundled_model_is_named_where_a_prompt_came(bundled, stories, capsys):
+    for flags, said in (
+        (["Hello"], True),
+        (["Hello", "--no-show-timings"], False),
+        ([], False),
+        (["-m", str(stories), "Hello"], False),
+    ):
+        assert main(["run", "-n", "1", *flags]) == 0
+        assert capsys.readouterr().err.startswith("no model named: the bundled one") == said
+
+
 def test_run_applies_the_chat_template_unless_told_not_to(bundled, capsys):
     prompt = ["run", "-p", "Hello", "-n", "4", "--temp", "0"]
     assert main(prompt) == 0

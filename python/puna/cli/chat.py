@@ -1,6 +1,7 @@
 """`puna chat`: a conversation with a model."""
 
 import argparse
+import sys
 from typing import Any
 
 from puna.cli import llamacpp, sampling, text
@@ -44,4 +45,6 @@ def run(given: argparse.Namespace) -> int:
     llm, first, system, options = text.start(given)
     with llm:
         require_template(given, llm)
+        if first is not None or sys.stdin.isatty():
+            text.note_bundled(given, llm)
         return converse(Talk(llm, given, options, system), first, once=given.single_turn)

@@ -21,7 +21,7 @@ EPILOG = """examples:
   echo "Why?" | puna run -m model.gguf        without a prompt, what is piped in is the prompt
   puna run -m model.gguf -p "Sum up:" -f - < text.txt      with one, -f - puts it after that
   puna run -m model.gguf                      a conversation, at a terminal
-  puna run model.gguf "Why?"                  one answer: a first word that is a GGUF file is the model
+  puna run model.gguf "Why?"                  a first word may be the model, a GGUF file
   puna run -hf user/repository:Q4_K_M -p Hi   a model of huggingface.co
   puna run -m model.gguf -no-cnv -f text.txt  continue a text, without the chat template
 """
@@ -77,6 +77,8 @@ def run(given: argparse.Namespace) -> int:
             return converse(Talk(llm, given, options, system))
         if prompt is None:
             prompt = own_prompt(given, GREETING if chats else BEGINNING)
+        else:
+            text.note_bundled(given, llm)
         tell(llm, given, prompt, system, options, chats=chats)
         text.note_speed(given, llm)
     if has_unread():
