@@ -1,5 +1,6 @@
 """`puna chat`: a conversation by lines, in this process; and Ctrl-C at a terminal, in another."""
 
+import argparse
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from puna.cli import main
+from puna.cli import main, talk
 
 HELLO = "Hello! How can I help you?"
 
@@ -85,6 +86,36 @@ def test_a_full_context_is_noticed_and_cleared(chat):
     code, out, err = chat("never read\n", "-c", "4", "-p", "Hello", "-st")
     assert (code, out, err.count("error")) == (1, "", 1)
     assert "the context of 16 tokens is full: /clear begins anew" in chat("Hello\n", "-c", "16")[2]
+
+
+def test_only_ctrl_c_at_the_prompt_counts_towards_leaving(monkeypatch, capsys):
+    def typed(*script):
+        lines = iter(script)
+
+        def message(_):
+            if isinstance(line := next(lines), str):
+                return line
+            raise line
+
+        monkeypatch.setattr(talk, "message", message)
+        given = argparse.Namespace(in_prefix="", in_suffix="")
+        return talk.converse(talk.Talk(None, given, {}, None))
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(talk.Talk, "answer", lambda _: False)  # as where Ctrl-C stops it
+    interrupt = KeyboardInterrupt()
+    assert typed("Hello", interrupt, EOFError()) == 0
+    assert typed("Hello", interrupt, interrupt) == 130
+    assert typed(interrupt, "Hello", interrupt, EOFError()) == 0
+
+
+def test_the_bundled_model_is_named_where_it_answers_unasked(chat):
+    named = (
+        "no model named: the bundled one (3.1M parameters, stories) answers; -m FILE or -hf USER/REPO names"
+    )
+    assert named in chat("", "-p", "Hello", "-st")[2]
+    assert "no model" not in chat("", "-p", "Hello", "-st", "--no-show-timings")[2]
+    assert "no model" not in chat("Hello\n")[2]
 
 
 def test_blanks_around_a_command_are_nothing(chat):

@@ -105,9 +105,9 @@ def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int
             first = None
             if not line.strip():
                 continue
-            interrupted = not obey(talk, line)
+            complete, interrupted = obey(talk, line), False  # to stop an answer is no wish to leave
             if once and not line.startswith("/"):
-                return 130 if interrupted else code
+                return code if complete else 130
         except EOFError:
             if sees:
                 print()
