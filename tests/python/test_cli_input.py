@@ -94,6 +94,9 @@ def test_a_closed_standard_input_is_none(bundled):
     command = f'"{sys.executable}" -m puna run -n 3 <&-'
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "puna: error" in done.stderr) == (0, False)
+    command = f'"{sys.executable}" -m puna chat <&-'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     command = f'"{sys.executable}" -m puna run -f - <&-'
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, "puna: error: standard input is closed, expected text\n")
@@ -134,6 +137,16 @@ def test_tokenize_and_embed_read_what_comes_in(puna_, stories):
     assert puna_(*ids, "-f", "-", typed=b"a cat")[1] == puna_(*ids, "-p", "a cat")[1]
     embed = ["embed", "-m", stories, "--pooling", "mean"]
     assert puna_(*embed, typed=b"a cat\na dog\n")[1] == puna_(*embed, "-p", r"a cat\na dog")[1] != ""
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(puna_, bundled, stories, tmp_path):
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfa cat")
+    ids = ["tokenize", "-m", stories, "--ids"]
+    plain = puna_(*ids, "-p", "a cat")[1]
+    assert puna_(*ids, "-f", tmp_path / "marked")[1] == plain != ""
+    assert puna_(*ids, typed=b"\xef\xbb\xbfa cat")[1] == plain
+    assert puna_("chat", typed=b"\xef\xbb\xbf/history\n/help\n")[1].startswith("/exit")
+    assert "byte 4 is no" in puna_(*ids, typed=b"\xef\xbb\xbfa\xff")[2]
 
 
 def test_what_is_no_text_is_refused(puna_, bundled):

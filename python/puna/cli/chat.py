@@ -1,12 +1,12 @@
 """`puna chat`: a conversation with a model."""
 
 import argparse
-import sys
 from typing import Any
 
 from puna.cli import llamacpp, sampling, text
 from puna.cli.model import add_execution, add_model, require_template
 from puna.cli.positional import take_model
+from puna.cli.reading import is_keyboard
 from puna.cli.talk import HELP, Talk, add_talk, converse
 
 EPILOG = f"""examples:
@@ -45,6 +45,6 @@ def run(given: argparse.Namespace) -> int:
     llm, first, system, options = text.start(given)
     with llm:
         require_template(given, llm)
-        if first is not None or sys.stdin.isatty():
+        if first is not None or is_keyboard():
             text.note_bundled(given, llm)
         return converse(Talk(llm, given, options, system), first, once=given.single_turn)

@@ -13,6 +13,9 @@ from puna.errors import ArgumentError
 # Standard input that says nothing for so long may be one that nobody will ever write to.
 SILENCE_S = 2.0
 
+# What editors on Windows put before a text, and no part of it.
+BOM = "\ufeff"
+
 
 class NoTextError(ArgumentError):
     """A text with bytes that are no UTF-8."""
@@ -33,7 +36,7 @@ def read_stdin() -> str:
     if sys.stdin is None:
         raise ArgumentError("standard input is closed, expected text")
     if not isinstance(sys.stdin, io.TextIOWrapper):
-        return sys.stdin.read()
+        return sys.stdin.read().removeprefix(BOM)
     if sys.stdin.isatty():
         note("reading the keyboard: Ctrl-D ends the text")
     elif may_be_silent() and not select.select([sys.stdin], [], [], SILENCE_S)[0]:
@@ -43,7 +46,7 @@ def read_stdin() -> str:
 
 def decoded(name: str, data: bytes) -> str:
     try:
-        return data.decode("utf-8").replace("\r\n", "\n")
+        return data.decode("utf-8").removeprefix(BOM).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ArgumentError(f"{name}: byte {error.start} is no UTF-8, expected text") from error
 
@@ -64,6 +67,11 @@ def take_stray_bytes() -> None:
     lines that it has read already."""
     if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":
         sys.stdin.reconfigure(errors="surrogateescape")
+
+
+def is_keyboard() -> bool:
+    """Whether somebody types; nobody does where it is closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def is_piped() -> bool:

@@ -8,7 +8,7 @@ from puna.arguments import short
 from puna.cli import llamacpp, sampling, text
 from puna.cli.model import add_execution, add_model, has_template, require_template
 from puna.cli.positional import take_model
-from puna.cli.reading import has_unread, is_piped
+from puna.cli.reading import has_unread, is_keyboard, is_piped
 from puna.cli.talk import Talk, add_talk, converse
 from puna.cli.terminal import note
 from puna.errors import ArgumentError
@@ -88,7 +88,7 @@ def run(given: argparse.Namespace) -> int:
 
 def talks(given: argparse.Namespace) -> bool:
     """Whether it is a conversation where no prompt came: with a model of one's own, at a terminal."""
-    return bool(given.model) and not given.single_turn and sys.stdin.isatty() and sys.stdout.isatty()
+    return bool(given.model) and not given.single_turn and is_keyboard() and sys.stdout.isatty()
 
 
 def own_prompt(given: argparse.Namespace, prompt: str) -> str:

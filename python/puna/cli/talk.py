@@ -11,7 +11,7 @@ from typing import Any
 
 from puna.cli import text
 from puna.cli.model import add_template
-from puna.cli.reading import NoTextError, check_text, read_text, take_stray_bytes
+from puna.cli.reading import BOM, NoTextError, check_text, is_keyboard, read_text, take_stray_bytes
 from puna.cli.terminal import described, fail, note
 from puna.errors import ArgumentError, ContextError, PunaError
 from puna.llama import Llama
@@ -94,7 +94,7 @@ class Talk:
 def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int:
     """Talks until /exit, the end of input or two Ctrl-C; answers the exit code. `first` is told at once;
     `once`: one answer is all."""
-    sees = sys.stdin.isatty() and sys.stderr.isatty()
+    sees = is_keyboard() and sys.stderr.isatty()
     if sees and not once:
         note("a conversation: /help lists the commands, Ctrl-C stops an answer, /exit leaves")
     take_stray_bytes()
@@ -163,11 +163,11 @@ def message(given: argparse.Namespace) -> str:
 
 def typed(prompt: str, *, simple: bool) -> str:
     """A line of input; the prompt is for people. `simple`: it cannot be edited."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if is_keyboard() and sys.stdout.isatty():
         if not simple:
             return input(prompt)
         print(prompt, end="", flush=True)
-    line = sys.stdin.readline()
+    line = sys.stdin.readline().removeprefix(BOM) if sys.stdin else ""  # closed is ended
     if not line:
         raise EOFError
     return line.removesuffix("\n")
