@@ -1,5 +1,6 @@
 """From events to llama-cpp-python's dictionaries, which are OpenAI's."""
 
+import codecs
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -80,7 +81,7 @@ class Completion:
             return None
         self._clock(event)
         offset = len(self.prompt_text) + len(self.text)
-        self.text += event.text
+        self.text += self._text_of(event)
         self.finish_reason = event.finish
         if event.token is None or (event.finish == "stop" and self.tokenizer.is_eog(event.token)):
             return None
@@ -91,6 +92,14 @@ class Completion:
         logprobs = self._logprobs(event.token, event.logprobs, offset)
         self.logprobs.append(logprobs)
         return logprobs
+
+    def _text_of(self, event: core.Event) -> str:
+        """The text of an event; the start of a character of which the completion ends before the rest is left
+        out, which the core shows as U+FFFD."""
+        if event.finish is None or not event.text.endswith("\ufffd"):
+            return event.text
+        tokens = self.tokens if event.token is None else [*self.tokens, event.token]
+        return event.text[:-1] if ends_within(self.tokenizer.join(tokens)) else event.text
 
     def _take_prompt(self, event: core.Event) -> None:
         """Log-probabilities of a token of the prompt. As OpenAI has it, the first has none."""
@@ -112,9 +121,11 @@ class Completion:
 
     def chunks(self, event: core.Event) -> Iterator[dict[str, Any]]:
         """What an event means to a stream: none, one or two chunks."""
+        n_before = len(self.text)
         logprobs = self.take(event)
-        if event.text or logprobs:
-            yield self.chunk(event.text, logprobs, None)
+        text = self.text[n_before:]
+        if text or logprobs:
+            yield self.chunk(text, logprobs, None)
         if event.finish is not None:
             yield self.chunk("", None, event.finish)
 
@@ -224,6 +235,13 @@ class ChatCompletion(Completion):
 
     def _envelope(self, kind: str, choice: dict[str, Any]) -> dict[str, Any]:
         return super()._envelope(kind, choice) | {"id": f"chat{self.id}"}
+
+
+def ends_within(data: bytes) -> bool:
+    """Whether `data` ends within a character of UTF-8, of which nothing is wrong so far."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    return bool(decoder.getstate()[0])
 
 
 def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:

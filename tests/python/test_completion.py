@@ -157,3 +157,31 @@ def test_models_and_names_can_be_given(story):
 def test_typed_keywords_are_those_of_the_requests():
     for options, request in ((CompletionOptions, CompletionRequest), (ChatOptions, ChatRequest)):
         assert set(options.__annotations__) == {f.name for f in fields(request)}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (b"ab\xf0\x9f\x98", "ab"),  # the start of a character
+        (b"\xff\xf0\x9f\x98", "\ufffd"),  # behind a byte that is none
+        (b"ab\xff", "ab\ufffd"),
+        (b"ab\xe2\x28", "ab\ufffd("),
+        (b"ab\xef\xbf\xbd", "ab\ufffd"),  # the model's own
+    ],
+)
+def test_half_a_character_at_the_end_is_left_out(llm, tokens, expected):
+    ids = [
+        llm.tokenizer_._core.encode(bytes([byte]), add_special=False, parse_special=False)[-1]
+        for byte in tokens
+    ]
+    left = []
+
+    def forced(input_ids, scores):
+        scores[left.pop(0)] = 1e9
+        return scores
+
+    options = {"max_tokens": len(ids), "temperature": 0, "logits_processor": forced, "logprobs": 1}
+    left += ids
+    assert text(llm("a", **options)) == expected
+    left += ids
+    assert "".join(map(text, llm("a", stream=True, **options))) == expected
