@@ -14,6 +14,7 @@ from typing import Any
 
 from puna.arguments import integer
 from puna.errors import FileError, refused
+from puna.hooks import token_array
 
 # How far apart the uses of two states are at least: a browser tab keeps a file's time in milliseconds.
 TICK_NS = 1_000_000
@@ -27,7 +28,9 @@ class LlamaState:
     takes it back. It is pickled as it is; `llama_state` alone, bytes, is enough for `load_state` too.
     """
 
-    input_ids: list[int]
+    # i32 [n_tokens]: numpy's where numpy is, else `array.array`. Arrays have no one answer to ==, and the
+    # bytes below have the tokens too.
+    input_ids: Any = field(compare=False)
     # Logits of the last tokens, as many as are kept: f32 [n_rows, n_vocab], a row behind another in an
     # `array.array` where there is no numpy; `None` where there are none.
     scores: Any = field(compare=False)
@@ -150,7 +153,7 @@ class LlamaDiskCache(Cache):
         except OSError as error:
             raise refused(error, paths[found]) from error
         self._stamp(paths[found])
-        return LlamaState(list(found), None, len(found), data, len(data))
+        return LlamaState(token_array(found), None, len(found), data, len(data))
 
     def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
         head = len(key).to_bytes(8, "little") + b"".join(int(t).to_bytes(4, "little") for t in key)

@@ -1,6 +1,5 @@
 """Evaluation by hand: tokens in, logits out; what `Llama` has besides completions."""
 
-import array
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +82,7 @@ class Evaluation:
     @property
     def input_ids(self) -> Any:
         """The same as an array, i32 `[n_tokens]`: numpy's where numpy is installed."""
-        return hooks.shared(array.array("i", self.eval_tokens).tobytes(), "i")
+        return hooks.token_array(self.eval_tokens)
 
     @property
     def eval_logits(self) -> list[list[float]]:

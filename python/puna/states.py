@@ -70,7 +70,7 @@ class States(Evaluation):
         data = self._waited(lambda: session.save(seq))
         if (tokens, n_past) != (session.tokens(seq), session.n_past(seq)):
             return None
-        return LlamaState(tokens, None, n_past, data, len(data))
+        return LlamaState(hooks.token_array(tokens), None, n_past, data, len(data))
 
     def _rows_of(self, state: LlamaState) -> list[core.Array]:
         """Logits as rows again, of which a `Llama` without `logits_all` keeps the last."""
@@ -111,7 +111,7 @@ class States(Evaluation):
             return
         try:
             if (state := self._state_of(completion.seq)) is not None:
-                self.cache[state.input_ids] = state
+                self.cache[state.input_ids.tolist()] = state
         except Exception as error:
             self._note_failure(error)
 

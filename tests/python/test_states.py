@@ -10,6 +10,7 @@ import types
 import pytest
 
 import puna
+from puna import hooks
 from puna._native import core
 
 TOKENS = [5, 6, 7, 8, 9]
@@ -36,7 +37,7 @@ def expected(llm) -> list[int]:
 def test_a_state_comes_back(llm, expected):
     llm.eval(TOKENS)
     state = llm.save_state()
-    assert (state.n_tokens, state.input_ids) == (len(TOKENS), TOKENS)
+    assert (state.n_tokens, state.input_ids.tolist()) == (len(TOKENS), TOKENS)
     assert state.llama_state_size == len(state.llama_state)
     llm.eval([40, 41, 42])
     llm.load_state(state)
@@ -201,3 +202,13 @@ def test_a_model_is_pickled_as_its_arguments(tiny):
         with pickle.loads(pickle.dumps(llm)) as other:
             assert other.n_ctx() == 64
             assert text(other("ab", max_tokens=8)) == first
+
+
+def test_the_tokens_of_a_state_are_an_array_that_is_pickled(llm):
+    llm.eval(TOKENS)
+    state = llm.save_state()
+    again = pickle.loads(pickle.dumps(state))
+    assert again.input_ids.tolist() == TOKENS
+    assert again == state
+    if hooks.HAS_NUMPY:
+        assert again.input_ids.shape == (5,)
