@@ -8,6 +8,7 @@ import difflib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter, signature
+from operator import index
 from typing import Any
 
 from puna.errors import (
@@ -76,10 +77,10 @@ COMPLETION: dict[str, tuple[object, ...]] = {
 
 # Those of its create_chat_completion.
 CHAT: dict[str, tuple[object, ...]] = {
-    "functions": (None,),
-    "function_call": (None,),
+    "functions": (None, []),
+    "function_call": (None, "none", "auto"),
     "tools": (None, []),
-    "tool_choice": (None, "none"),
+    "tool_choice": (None, "none", "auto"),
     "response_format": (None, {"type": "text"}),
     "tfs_z": (1.0,),
     "grammar": (None,),
@@ -156,7 +157,7 @@ def asks_nothing(value: object, neutral: object) -> bool:
 
 def integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> int:
     """`value` as a whole number of a range."""
-    expected = f"a whole number, {least} to {'…' if most == 2**31 - 1 else most}"
+    expected = f"a whole number, {least} to {most}"
     if not hasattr(value, "__index__") or isinstance(value, bool):
         raise wrong_type(name, value, expected)
     number = value.__index__()
@@ -187,13 +188,23 @@ def token_list(name: str, value: object) -> list[int]:
     """Token ids: a list, an array, any iterable of whole numbers."""
     if isinstance(value, (str, bytes, bytearray)) or not hasattr(value, "__iter__"):
         raise wrong_type(name, value, "a list of token ids")
-    found = list(value)
-    for token in found:
-        if not hasattr(token, "__index__") or isinstance(token, bool):
-            raise wrong_type(f"{name}: token id", token, "a whole number")
-        if not -(2**63) <= token.__index__() < 2**63:  # of others the core knows how many there are
-            raise TokenError(f"token id {short(token)}, expected one of the vocabulary")
-    return [int(token) for token in found]
+    if getattr(value, "ndim", 1) != 1:
+        found = f"an array of shape {list(getattr(value, 'shape', ()))}"
+        raise ArgumentTypeError(f"{name} = {found}, expected token ids in one dimension")
+    return [whole(name, token) for token in value]
+
+
+def whole(name: str, token: object) -> int:
+    """A token id as Python's number."""
+    try:
+        if isinstance(token, bool):
+            raise TypeError("neither is True")
+        found = index(token)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise wrong_type(f"{name}: token id", token, "a whole number") from error
+    if not -(2**63) <= found < 2**63:  # of others the core knows how many there are
+        raise TokenError(f"token id {short(token)}, expected one of the vocabulary")
+    return found
 
 
 def utf8(name: str, value: object) -> bytes:

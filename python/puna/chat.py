@@ -16,6 +16,7 @@ from puna.tokenizer import Tokenizer
 
 # Formats of llama-cpp-python that call functions.
 FUNCTIONS = ("functionary", "functionary-v1", "functionary-v2", "chatml-function-calling")
+# Those that formats by name know; the template of a file may have others.
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
@@ -67,6 +68,7 @@ class ChatFormat:
 
     def __init__(self, tokenizer: Tokenizer, template: str | None, name: str | None = None) -> None:
         self.stop: list[str] = []
+        self._roles: Sequence[str] = ()  # those it knows; none where the template decides
         known = names()
         key = key_of(name)
         if name is not None and key is None:
@@ -76,6 +78,7 @@ class ChatFormat:
             if name not in FORMATS:
                 raise ArgumentError(f"chat_format = {name!r}, expected {expected}")
             template, self.stop = FORMATS[name].template, FORMATS[name].stop
+            self._roles = () if FORMATS[name].any_role else ROLES
         if template is None:
             raise TemplateError(f"the model has no {key}; expected chat_format = one of {known}")
         self._bos = tokenizer.text(tokenizer.bos)
@@ -84,7 +87,7 @@ class ChatFormat:
 
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
         """The text of a conversation, ending where the assistant's answer begins."""
-        rendered = as_json("messages", [checked(i, m) for i, m in enumerate(listed(messages))])
+        rendered = as_json("messages", [checked(i, m, self._roles) for i, m in enumerate(listed(messages))])
         return self._template.render(rendered, add_generation_prompt=add_generation_prompt)
 
     def encode(self, text: str) -> list[int]:
@@ -125,15 +128,15 @@ def listed(messages: object) -> list[object]:
     return list(messages)
 
 
-def checked(index: int, message: object) -> dict[str, Any]:
-    """A message as templates expect it: a role, and text for content."""
+def checked(index: int, message: object, roles: Sequence[str] = ()) -> dict[str, Any]:
+    """A message as templates expect it: a role, one of `roles` where there are any, and text for content."""
     name = f"messages[{index}]"
     if not isinstance(message, Mapping):
         raise wrong_type(name, message, '{"role": …, "content": …}')
-    if message.get("role") not in ROLES:
-        raise ArgumentError(
-            f"{name}['role'] = {short(message.get('role'))}, expected one of {', '.join(ROLES)}"
-        )
+    role = message.get("role")
+    if not isinstance(role, str) or not role or (roles and role not in roles):
+        expected = f"one of {', '.join(roles)}" if roles else f"a role, such as {', '.join(ROLES)}"
+        raise ArgumentError(f"{name}['role'] = {short(role)}, expected {expected}")
     content = message.get("content")
     if isinstance(content, Sequence) and not isinstance(content, str):
         content = "".join(part_text(f"{name}['content'][{i}]", part) for i, part in enumerate(content))

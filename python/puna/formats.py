@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Format:
-    """A Jinja template, and the texts that end an answer."""
+    """A Jinja template, the texts that end an answer, and whether it writes the name of any role."""
 
     template: str
     stop: list[str] = field(default_factory=list)
+    any_role: bool = False
 
 
 def literal(text: str) -> str:
@@ -100,6 +101,7 @@ FORMATS: dict[str, Format] = {
         "{{ m.content | trim }}<|eot_id|>{% endfor %}"
         "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
         ["<|eot_id|>"],
+        any_role=True,
     ),
     "gemma": joined(
         ("", "\n\n"),

@@ -131,7 +131,8 @@ def test_a_text_gets_one_bos_whoever_writes_it(tiny):
         ([], "messages = [], expected a list of at least one message"),
         ("Hello", "messages = 'Hello', expected a list"),
         (["Hello"], "messages[0] = 'Hello', expected {\"role\""),
-        ([{"role": "robot", "content": "x"}], "messages[0]['role'] = 'robot', expected one of system"),
+        ([{"role": "", "content": "x"}], "messages[0]['role'] = '', expected a role, such as system"),
+        ([{"role": 5, "content": "x"}], "messages[0]['role'] = 5, expected a role, such as system"),
         ([*HELLO, {"role": "user"}], "messages[1]['content'] = None, expected text"),
         ([{"role": "user", "content": 7}], "messages[0]['content'] = 7, expected text"),
         (
@@ -167,3 +168,24 @@ def test_a_word_that_names_no_format_is_no_template():
         puna.errors.ArgumentError, match="template = 'chatmll', expected Jinja or one of 'chatml'"
     ):
         puna.chat.render("chatmll", HELLO)
+
+
+@pytest.mark.parametrize("role", ["ipython", "function", "critic"])
+def test_the_template_of_a_file_decides_about_roles(tiny, role):
+    chat_format = ChatFormat(puna.Tokenizer(tiny), "{{ messages[0].role }}: {{ messages[0].content }}")
+    assert chat_format.render([{"role": role, "content": "x"}]) == f"{role}: x"
+
+
+def test_a_format_by_name_refuses_roles_that_it_does_not_know(tiny):
+    tokenizer, messages = puna.Tokenizer(tiny), [{"role": "ipython", "content": "x"}]
+    with pytest.raises(puna.errors.ArgumentError, match="'ipython', expected one of system, developer, user"):
+        ChatFormat(tokenizer, None, "chatml").render(messages)
+    assert "ipython" in ChatFormat(tokenizer, None, "llama-3").render(messages)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"tool_choice": "auto"}, {"functions": []}, {"function_call": "none"}, {"function_call": "auto"}],
+)
+def test_options_of_tools_without_tools_are_taken(chatty, options):
+    assert chatty.create_chat_completion(HELLO, max_tokens=1, **options)["choices"]
