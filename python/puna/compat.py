@@ -87,6 +87,23 @@ MODULES = "llama_cache llama_chat_format llama_grammar llama_speculative llama_t
 OF_C = ("llama_", "ggml_", "gguf_", "LLAMA_", "GGML_")
 
 
+# What there is instead of some of them, by what their names begin with, and of all others.
+INSTEAD = {
+    "llama_log_": "Puna logs nothing; Llama(…, verbose=False), the default, prints nothing",
+    "llama_supports_gpu_offload": "puna.devices() lists what there is to compute on, GPUs too",
+    "llama_supports_": "Puna is one build for all machines; puna.devices() lists what there is to compute on",
+    "llama_print_system_info": "puna.devices() lists what there is to compute on",
+    "llama_backend_": "Puna needs no beginning and no end; a Llama is freed by its close()",
+    "llama_model_quantize": "puna.quantize_file writes a file of another type",
+    "LLAMA_ROPE_SCALING_TYPE_": "the file says how its positions are scaled; rope_freq_base and "
+    "rope_freq_scale change it",
+    "LLAMA_FTYPE_": "puna.quantize_file takes a file type by its name, such as 'Q4_K_M'",
+    "gguf_": "puna.gguf reads and writes files",
+}
+NUMBERS_ALONE = "Puna has the numbers of pooling, of splits and of tensor types alone"
+FUNCTIONS_ALONE = "Puna has llama.cpp's C functions of vocabularies alone; puna.Session evaluates tokens"
+
+
 class Absent(type):
     """The type of a class of which there is only the name."""
 
@@ -129,7 +146,8 @@ def named(name: str) -> Any:
         if name == f"GGML_TYPE_{dtype}":
             return number
     if name.startswith(OF_C):
-        instead = "Puna has llama.cpp's C functions of vocabularies alone; puna.Session evaluates tokens"
+        found = (reason for start, reason in INSTEAD.items() if name.startswith(start))
+        instead = next(found, NUMBERS_ALONE if name.isupper() else FUNCTIONS_ALONE)
         raise AttributeError(f"module 'puna' has no attribute {name!r}: {instead}")
     raise AttributeError(f"module 'puna' has no attribute {name!r}")
 

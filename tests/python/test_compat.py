@@ -203,3 +203,19 @@ def test_modules_of_llama_cpp_python_have_their_names():
         exec("from puna.llama_grammar import LlamaGramar")
     with pytest.raises(AttributeError, match="no attribute 'Lama'"):
         print(puna.llama.Lama)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("llama_log_set", "verbose=False"),
+        ("llama_supports_gpu_offload", "puna.devices()"),
+        ("LLAMA_ROPE_SCALING_TYPE_YARN", "rope_freq_scale"),
+        ("LLAMA_VOCAB_TYPE_BPE", "Puna has the numbers of"),
+        ("llama_decode", "puna.Session evaluates tokens"),
+    ],
+)
+def test_what_llama_cpp_has_is_answered_with_what_there_is_instead(name, says):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': ") as caught:
+        getattr(puna, name)
+    assert says in str(caught.value)
