@@ -51,6 +51,14 @@ class FormatError(PunaError, ValueError):
     """Bytes that are no sound GGUF file, or no sound tensor data."""
 
 
+class MissingNameError(PunaError, KeyError):
+    """A tensor or a metadata key that a file does not have."""
+
+    def __str__(self) -> str:
+        # KeyError would write the message's repr.
+        return str(self.args[0]) if self.args else ""
+
+
 class TruncatedError(FormatError):
     """A file that ends before what its header promises does: the end is missing."""
 
@@ -98,7 +106,7 @@ class Cancelled(PunaError, RuntimeError):
 
 
 class ClosedError(PunaError, ValueError):
-    """The model was closed."""
+    """The model, or the reader of a file, was closed."""
 
 
 class SoftwareDeviceWarning(RuntimeWarning):

@@ -5,15 +5,16 @@ reader.metadata["general.architecture"]
 numpy.asarray(reader.tensors["output.weight"].dequantize())
 """
 
+import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Never, Self
 
-from puna import arguments
+from puna import arguments, sources
 from puna._native import core
 from puna.arrays import BYTES, floats, is_floats, view_of
-from puna.errors import ArgumentError
+from puna.errors import ArgumentError, ClosedError, MissingNameError
 from puna.sources import Source
 
 
@@ -53,6 +54,13 @@ class Tensor:
         return self._file.dequantize(self.name)
 
 
+class Tensors(dict[str, Tensor]):
+    """The tensors of a file by name; the error of a name that there is not has those near to it."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise no_such("tensors", name, self)
+
+
 class Metadata(Mapping[str, Any]):
     """Keys and values of a file, in its order; a value is converted when it is asked for."""
 
@@ -62,8 +70,15 @@ class Metadata(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._keys:
-            raise KeyError(key)
+            raise no_such("metadata", key, self._keys)
         return self._file.value(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, `default` where the file has none."""
+        return self._file.value(key) if key in self._keys else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
@@ -74,20 +89,32 @@ class Metadata(Mapping[str, Any]):
     def type(self, key: str) -> str:
         """GGUF's type of a value: `u32`, `string`, `array of f32`."""
         if key not in self._keys:
-            raise KeyError(key)
+            raise no_such("metadata", key, self._keys)
         return self._file.value_type(key) or ""
 
 
 class Reader:
-    """An opened GGUF file; `source` is a path, bytes, or a file object. Only the header is read."""
+    """An opened GGUF file; `source` is a path, bytes, or a file object. Only the header is read.
 
-    def __init__(self, source: Source, *, mmap: bool = True) -> None:
-        self._file = core.GgufFile(source, mmap=mmap)
-        self.metadata = Metadata(self._file)
-        self.tensors = {
-            name: Tensor(name, dtype, tuple(shape), offset, n_bytes, self._file)
-            for name, dtype, shape, offset, n_bytes in self._file.tensors()
-        }
+    Let go of by `close()` or at the end of `with`.
+    """
+
+    def __init__(self, source: Source, *, mmap: bool = True, **others: Never) -> None:
+        arguments.refuse("Reader", arguments.names(Reader.__init__), others, {})
+        file = core.GgufFile(sources.checked("source", source), mmap=arguments.flag("mmap", mmap))
+        rows = ((row[0], row[1], tuple(row[2]), *row[3:]) for row in file.tensors())
+        tensors = Tensors((row[0], Tensor(*row, file)) for row in rows)
+        self._opened: tuple[core.GgufFile, Metadata, Tensors] | None = (file, Metadata(file), tensors)
+
+    @property
+    def metadata(self) -> Metadata:
+        """Keys and values."""
+        return self._parts[1]
+
+    @property
+    def tensors(self) -> "Tensors":
+        """By name, in the order of the file."""
+        return self._parts[2]
 
     @property
     def version(self) -> int:
@@ -102,6 +129,27 @@ class Reader:
     def n_bytes(self) -> int:
         """Size of the file."""
         return self._file.n_bytes
+
+    def close(self) -> None:
+        """Lets go of the file. Tensors, their arrays and metadata that are kept hold on to it; a file object
+        stays open."""
+        self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _file(self) -> core.GgufFile:
+        return self._parts[0]
+
+    @property
+    def _parts(self) -> "tuple[core.GgufFile, Metadata, Tensors]":
+        if self._opened is None:
+            raise ClosedError("the file was closed, expected a Reader that is open")
+        return self._opened
 
 
 class Writer:
@@ -137,7 +185,9 @@ class Writer:
         arguments.text("name", name)
         kind = None if dtype is None else arguments.text("dtype", dtype)
         sizes = None if shape is None else sizes_of(shape)
-        view = view_of("data", data, "numbers (an array of f32, f64 or f16, or a list), or bytes")
+        view = view_of(
+            "data", data, "numbers (an array of f32, f64 or f16, or a flat list with shape), or bytes"
+        )
         if is_floats(view):
             values = floats("data", view)
             encoded = core.encode(values, kind or "F32")
@@ -161,6 +211,14 @@ class Writer:
         return self._core.to_bytes()
 
 
+def no_such(what: str, name: object, known: Iterable[str]) -> MissingNameError:
+    """The error of a name that a file has not."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=3) or names[:3]
+    expected = f"expected a name of the file, such as {', '.join(near)}" if near else "the file has none"
+    return MissingNameError(f"{what}[{arguments.short(name)}]: no such name, {expected}")
+
+
 def sizes_of(shape: object) -> list[int]:
     """The dimensions of a tensor."""
     if isinstance(shape, str) or not isinstance(shape, Iterable):
@@ -171,6 +229,8 @@ def sizes_of(shape: object) -> list[int]:
 def type_of(key: str, value: object) -> str:
     """The GGUF type that holds `value`."""
     if isinstance(value, (list, tuple)):
+        if any(isinstance(item, (list, tuple)) for item in value):
+            raise arguments.wrong_type(key, value, "a list of one dimension")
         kinds = {type_of(key, item) for item in value} or {"i32"}
         if len(kinds) > 1:
             widest = [kind for kind in ("f32", "u64", "i64") if kind in kinds]

@@ -110,6 +110,7 @@ class Llama(Generation, Embeddings, Attributes):
         """The file without its weights."""
         given = arguments.mapping("kv_overrides", kv_overrides)
         overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
+        sources.checked("model_path", source)
         model = core.Model(source, mmap=arguments.flag("use_mmap", use_mmap), overrides=overrides)
         self.model_path = sources.name_of(source)
         self._file, self._tokenizer = model.file, Tokenizer(model.tokenizer)

@@ -9,8 +9,8 @@ from typing import Any, Never
 from puna import arguments
 from puna._native import core
 from puna.arrays import blocks, floats
-from puna.errors import ArgumentError
-from puna.gguf import Reader, type_of
+from puna.errors import ArgumentError, FormatError
+from puna.gguf import DTYPES, Reader, type_of
 from puna.sources import Source
 
 
@@ -24,7 +24,11 @@ def quantize(values: Any, dtype: str) -> bytes:
 
 def dequantize(data: Any, dtype: str, n: int | None = None) -> core.Array:
     """Decodes `data`, blocks of `dtype`, as f32; `n`, where given, is the number of elements expected."""
-    values = core.decode(blocks("data", data), arguments.text("dtype", dtype))
+    found, kind = blocks("data", data), DTYPES.get(arguments.text("dtype", dtype))
+    if kind is not None and len(found) % kind.block_bytes:
+        expected = f"a multiple of {kind.block_bytes}: {dtype} has {kind.n_block} elements in so many bytes"
+        raise FormatError(f"data = {len(found)} bytes, expected {expected}")
+    values = core.decode(found, dtype)
     if n is not None and len(values) != arguments.integer("n", n, 0, 2**62):
         raise ArgumentError(f"n = {n}, expected {len(values)}: the elements of {len(data)} bytes of {dtype}")
     return values
@@ -64,6 +68,7 @@ def quantize_file(
     `tensor_types` are patterns (regular expressions, found anywhere in a tensor's name) with tensor types;
     the first that fits counts, and one that fits no tensor is an error. With `keep_split` a model in parts
     stays one, and `path` is what the parts' names begin with. `kv_overrides` are metadata to change or add.
+    `n_threads` = 0 are as many as there are processors.
 
     `progress(tensor, done, total)` is told each tensor and may answer `False` to stop; then, and on any
     error, no file is left behind. A file that is read is not written over, and an option that another leaves

@@ -38,6 +38,9 @@ class Sampler:
         if isinstance(vocab, Tokenizer):
             self.n_vocab = vocab.n_vocab
             self._core = core.Sampler(params, self.n_vocab, vocab._core)
+        elif not hasattr(vocab, "__index__"):
+            expected = "a Tokenizer (model.tokenizer; of a Llama llm.tokenizer()) or a number of tokens"
+            raise arguments.wrong_type("vocab", vocab, expected)
         else:
             self.n_vocab = arguments.integer("vocab", vocab, 1)
             self._core = core.Sampler(params, self.n_vocab)

@@ -10,6 +10,7 @@ from puna import arguments, sources
 from puna._native import core
 from puna.device import warn_of_software
 from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
+from puna.evaluation import Evaluation
 from puna.gguf import Metadata, type_of
 from puna.options import CONTEXT, session_options
 from puna.sources import Progress, Source
@@ -37,7 +38,8 @@ class Model:
         arguments.refuse("Model", arguments.names(Model.__init__), others, {})
         given = arguments.mapping("kv_overrides", kv_overrides)
         overrides = [(key, value, type_of(key, value)) for key, value in given.items()]
-        self._core = core.Model(source, mmap=arguments.flag("mmap", mmap), overrides=overrides)
+        given_source = sources.checked("source", source)
+        self._core = core.Model(given_source, mmap=arguments.flag("mmap", mmap), overrides=overrides)
         self.name = sources.name_of(source)
         self.metadata = Metadata(self._core.file)
         self.tokenizer = Tokenizer(self._core.tokenizer)
@@ -93,7 +95,7 @@ class Session:
             expected = "0 in a browser tab; puna.Llama.aload opens WebGPU"
             raise ArgumentError(f"n_gpu_layers = {n_gpu_layers}, expected {expected}")
         options = session_options(**{name: given[name] for name in CONTEXT})
-        self.model = model if isinstance(model, Model) else Model(model)
+        self.model = model if isinstance(model, Model) else Model(source_of(model))
         heard = arguments.function("progress", progress)
         self._has_hidden = arguments.flag("hidden", hidden)
         self._embeds = arguments.flag("embedding", embedding)
@@ -151,8 +153,9 @@ class Session:
         """Removes positions `start` to `stop` (by default the end) of a sequence; what comes after stays
         where it is."""
         end = max(self.n_past(seq), 1)
-        upper = end if stop is None else arguments.integer("stop", stop, 0)
-        self._core.remove(number(seq), arguments.integer("start", start, 0), upper)
+        first = arguments.integer("start", start, 0)
+        upper = end if stop is None else arguments.integer("stop", stop, first)
+        self._core.remove(number(seq), first, upper)
 
     def shift(self, seq: int, keep: int, n: int) -> None:
         """Drops `n` tokens after the first `keep` and moves the rest down, to make room at the end. Its
@@ -172,6 +175,7 @@ class Session:
                 beside.replace(place)
             except OSError as error:
                 beside.unlink(missing_ok=True)
+                error.filename = None  # the file meant is `path`, and not that beside it
                 raise refused(error, place) from error
         return data
 
@@ -270,6 +274,16 @@ class Session:
         """What is read after a run: logits, states, or both."""
         kinds = [] if self._embeds else [(logits, False)]
         return [*kinds, (states, True)] if self._has_hidden or self._embeds else kinds
+
+
+def source_of(model: object) -> Any:
+    """What a `Model` is made of, given in its place."""
+    if isinstance(model, Evaluation):
+        expected = "a Model or its file: a Llama has a session already, puna.Model(llm.model_path) is another"
+        raise arguments.wrong_type("model", model, expected)
+    if model is None:
+        raise arguments.wrong_type("model", model, "a Model, a path, bytes, or a file object")
+    return sources.checked("model", model)
 
 
 def number(seq: object) -> int:

@@ -1,13 +1,15 @@
 """Where a model comes from: a path, bytes, a file object; in a browser also a URL or a `Blob`."""
 
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from puna.errors import ArgumentError, UnsupportedError
+from puna.arguments import wrong_type
+from puna.errors import ArgumentError, ArgumentTypeError, UnsupportedError
 
 IN_BROWSER = sys.platform == "emscripten"
 
@@ -42,6 +44,23 @@ def bundled() -> Path:
             "this build of puna comes without a bundled model, expected one in puna/models"
         )
     return found[0]
+
+
+def checked(name: str, source: object) -> Any:
+    """`source`, the argument `name`, where it is something that a file is read from."""
+    expected = "a path, bytes, or a file object with read and seek"
+    if isinstance(source, (str, os.PathLike)):
+        return source
+    if isinstance(source, io.TextIOBase) or isinstance(getattr(source, "encoding", None), str):
+        raise wrong_type(name, source, "a file opened in binary mode: open(path, 'rb')")
+    if not (hasattr(source, "read") and hasattr(source, "seek")):
+        try:
+            found = memoryview(source).format  # type: ignore[arg-type]
+        except TypeError as error:
+            raise wrong_type(name, source, expected) from error
+        if found != "B":
+            raise ArgumentTypeError(f"{name} = an array of format {found!r}, expected {expected}")
+    return source
 
 
 async def beside_loop(call: Callable[..., T], *given: Any, **options: Any) -> T:

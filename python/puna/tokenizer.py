@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from puna import arguments
 from puna._native import core
-from puna.sources import File
+from puna.sources import File, checked
 
 if TYPE_CHECKING:
     from puna.llama import Llama
@@ -19,7 +19,9 @@ class Tokenizer:
     """
 
     def __init__(self, source: "str | PathLike[str] | bytes | File | core.Tokenizer") -> None:
-        self._core = source if isinstance(source, core.Tokenizer) else core.Model(source).tokenizer
+        self._core = (
+            source if isinstance(source, core.Tokenizer) else core.Model(checked("source", source)).tokenizer
+        )
 
     def encode(self, text: str | bytes, *, add_bos: bool = True, special: bool = False) -> list[int]:
         """The tokens of `text`: with BOS (and EOS) where the model wants them, unless `add_bos` is off;
@@ -117,7 +119,7 @@ class LlamaTokenizer(Tokenizer):
     @classmethod
     def from_ggml_file(cls, path: "str | PathLike[str]") -> "LlamaTokenizer":
         """That of a file, of which only the header is read."""
-        return cls(core.Model(path).tokenizer)
+        return cls(core.Model(checked("path", path)).tokenizer)
 
     def encode(self, text: str | bytes, add_bos: bool = True, special: bool = True) -> list[int]:
         return super().encode(text, add_bos=add_bos, special=special)

@@ -119,7 +119,7 @@ def test_an_argument_out_of_its_range(tiny, options, says):
         (dict(chat_format=7), "chat_format = 7, expected"),
         (dict(chat_format=["chatml"]), "chat_format = ['chatml'], expected"),
         (dict(seed="x"), "seed = 'x', expected a whole number"),
-        (dict(model_path=5), "model_path = int, expected a path, bytes"),
+        (dict(model_path=5), "model_path = 5, expected a path, bytes"),
     ],
 )
 def test_an_argument_of_a_wrong_type_is_a_type_error(tiny, options, says):
@@ -155,7 +155,7 @@ def test_an_argument_of_a_wrong_type_is_a_type_error(tiny, options, says):
         (lambda llm: puna.chat.render(5, []), "template = 5, expected a str"),
         (lambda llm: puna.Sampler(9, seed="x"), "seed = 'x', expected a whole number, 0 to 4294967295"),
         (lambda llm: puna.Sampler(9)("ab"), "expected an f32 array or a list of numbers"),
-        (lambda llm: puna.quantize_file(5, None, "Q8_0"), "model_path = int, expected a path"),
+        (lambda llm: puna.quantize_file(5, None, "Q8_0"), "source = 5, expected a path"),
     ],
 )
 def test_a_value_of_a_wrong_type_is_a_type_error(tiny, call, says):

@@ -180,3 +180,47 @@ def test_numbers_beyond_f32_are_infinite_and_those_beyond_f64_refused():
         puna.errors.ArgumentError, match="values: int too large to convert to float, expected"
     ):
         puna.quantize([10**400], "F32")
+
+
+def test_token_ids_have_one_dimension(tiny, llm):
+    numpy = pytest.importorskip("numpy")
+    ids = numpy.array([[5, 6]])
+    with puna.Session(tiny, n_ctx=16) as session:
+        calls = (llm.eval, llm.detokenize, session.eval, lambda ids: next(llm.generate(ids)), llm)
+        for call in calls:
+            with pytest.raises(
+                errors.ArgumentTypeError, match=r"an array of shape \[1, 2\], expected token ids in one"
+            ):
+                call(ids)
+    with pytest.raises(errors.ArgumentTypeError, match="token id = .*, expected a whole number"):
+        llm.eval([numpy.array([1, 2])])
+
+
+def test_a_sampler_says_what_it_takes(tiny, llm):
+    for given in (llm, puna.Model(tiny), "x"):
+        with pytest.raises(errors.ArgumentTypeError, match=r"vocab = .*, expected a Tokenizer \(model.tok"):
+            puna.Sampler(given)
+
+
+def test_nothing_is_encoded_as_nothing():
+    assert puna.quantize([], "Q8_0") == b""
+    with pytest.raises(errors.FormatError, match=r'"x" is \[0\], expected sizes from 1 up'):
+        puna.gguf.Writer().add_tensor("x", [])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda w: w.set("a", [[1, 2], [3]]), "a = [[1, 2], [3]], expected a list of one dimension"),
+        (lambda w: w.add_tensor("x", [[1.0, 3.0], [1.0, 2.0]]), "or a flat list with shape"),
+        (lambda w: puna.dequantize(b"abc", "Q8_0"), "data = 3 bytes, expected a multiple of 34"),
+        (
+            lambda w: puna.Session(b"", n_ctx=2**31),
+            "n_ctx = 2147483648, expected a whole number, 0 to 2147483647",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named_with_what_does(call, says):
+    with pytest.raises(puna.PunaError) as caught:
+        call(puna.gguf.Writer())
+    assert says in str(caught.value)

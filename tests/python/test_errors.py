@@ -20,6 +20,7 @@ BUILT_IN = {
     errors.DownloadError: OSError,
     errors.MissingFileError: FileNotFoundError,
     errors.FormatError: ValueError,
+    errors.MissingNameError: KeyError,
     errors.TruncatedError: errors.FormatError,
     errors.ModelError: ValueError,
     errors.ContextError: ValueError,
@@ -172,7 +173,7 @@ def test_an_unknown_tokenizer(tiny):
 
 
 def test_what_is_no_source():
-    assert "model_path = int, expected a path, bytes" in refusal(errors.ArgumentTypeError, 7)
+    assert "model_path = 7, expected a path, bytes" in refusal(errors.ArgumentTypeError, 7)
 
 
 def test_a_file_object_whose_read_fails(tiny):

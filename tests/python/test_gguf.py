@@ -292,3 +292,32 @@ def test_puna_reads_what_the_gguf_package_writes(tmp_path):
     assert reader.metadata["a.list"] == [1, 2, 3]
     assert reader.metadata["a.text"] == "ß"
     assert numpy.array_equal(numpy.asarray(reader.tensors["x"].dequantize()), values)
+
+
+def test_a_reader_is_closed(tiny):
+    with puna.gguf.Reader(tiny) as reader:
+        tensor = next(iter(reader.tensors.values()))
+    for use in (lambda: reader.tensors, lambda: reader.metadata, lambda: reader.version):
+        with pytest.raises(puna.errors.ClosedError, match="the file was closed"):
+            use()
+    reader.close()
+    assert len(memoryview(tensor.data)) == tensor.n_bytes
+
+
+def test_a_name_that_a_file_has_not_is_answered_with_those_near_to_it(tiny):
+    reader = puna.gguf.Reader(tiny)
+    with pytest.raises(puna.errors.MissingNameError, match="^tensors.'token_embd.weigth'.*token_embd.weight"):
+        reader.tensors["token_embd.weigth"]
+    for look_up in (reader.metadata.__getitem__, reader.metadata.type):
+        with pytest.raises(KeyError, match="^metadata.'general.arch'.*general.architecture"):
+            look_up("general.arch")
+    assert reader.metadata.get("nope") is None
+    assert reader.tensors.get("nope") is None
+    assert "nope" not in reader.metadata
+
+
+def test_arguments_of_a_reader_are_checked(tiny):
+    with pytest.raises(puna.errors.ArgumentTypeError, match="mmap = 'no', expected True or False"):
+        puna.gguf.Reader(tiny, mmap="no")
+    with pytest.raises(puna.errors.UnknownArgumentError, match="no argument 'foo'"):
+        puna.gguf.Reader(tiny, foo=1)

@@ -296,3 +296,21 @@ def test_an_override_takes_the_place_of_a_value(tiny, model):
 def test_types_of_the_cache_say_nearly_the_same(model, session, type_):
     with puna.Session(model, n_ctx=64, type_k=type_, type_v=type_) as other:
         assert near(other.eval(A), session.eval(A), 0.05)
+
+
+def test_a_stretch_to_remove_does_not_end_before_it_begins(tiny):
+    with puna.Session(tiny, n_ctx=16) as session:
+        session.eval([5, 6, 7])
+        with pytest.raises(puna.errors.ArgumentError, match="stop = 1, expected a whole number, 2 to"):
+            session.remove(0, 2, 1)
+        assert session.n_past() == 3
+
+
+def test_a_state_that_cannot_be_written_names_the_file_asked_for(tiny, tmp_path):
+    path = tmp_path / "nowhere" / "x"
+    with puna.Session(tiny, n_ctx=16) as session:
+        session.eval([5])
+        with pytest.raises(puna.errors.MissingFileError) as caught:
+            session.save(0, path)
+    assert caught.value.filename == str(path)
+    assert str(caught.value).startswith(f"{path}: ")

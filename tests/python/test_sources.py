@@ -1,5 +1,6 @@
 """Models from paths, bytes and file objects are the same model."""
 
+import array
 import io
 
 import pytest
@@ -81,3 +82,34 @@ def test_a_model_says_what_it_is(tiny, tmp_path):
         assert model.metadata["general.architecture"] == "llama"
         assert model.hparams["n_embd"] == model.metadata["llama.embedding_length"] == 256
         assert model.tokenizer.n_vocab == len(model.metadata["tokenizer.ggml.tokens"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (puna.Model, "source"),
+        (puna.Session, "model"),
+        (puna.gguf.Reader, "source"),
+        (puna.Tokenizer, "source"),
+        (puna.Llama, "model_path"),
+    ],
+)
+def test_what_no_file_can_be_read_from_is_named(tmp_path, kind, name):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    with (tmp_path / "a.gguf").open() as text, pytest.raises(puna.errors.ArgumentTypeError) as caught:
+        kind(text)
+    assert str(caught.value).startswith(f"{name} = <_io.TextIOWrapper")
+    assert "expected a file opened in binary mode" in str(caught.value)
+    for value in (5, object(), array.array("f", [1])):
+        with pytest.raises(puna.errors.ArgumentTypeError, match=f"^{name} = .*expected a"):
+            kind(value)
+    if kind is not puna.Llama:  # of which None is the bundled model
+        with pytest.raises(puna.errors.ArgumentTypeError, match=f"^{name} = None, expected a"):
+            kind(None)
+
+
+def test_a_llama_is_no_model_of_a_session(llm):
+    with pytest.raises(
+        puna.errors.ArgumentTypeError, match=r"model = <puna.Llama.*puna.Model\(llm.model_path\)"
+    ):
+        puna.Session(llm)
