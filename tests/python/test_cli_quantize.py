@@ -168,7 +168,7 @@ def test_only_files_are_replaced_and_links_are_followed(f16, tmp_path, capsys):
 def test_quantized_tensors_are_taken_on_request_only(f16, tmp_path, capsys):
     assert quantize(f16, tmp_path / "q8.gguf", "Q8_0") == 0
     assert quantize(tmp_path / "q8.gguf", tmp_path / "q4.gguf", "Q4_0") == 1
-    assert "allow_requantize" in capsys.readouterr().err
+    assert "expected F32, F16 or BF16, or --allow-requantize\n" in capsys.readouterr().err
     assert quantize("--allow-requantize", tmp_path / "q8.gguf", tmp_path / "q4.gguf", "Q4_0") == 0
 
 
@@ -182,7 +182,7 @@ def test_quantized_tensors_are_taken_on_request_only(f16, tmp_path, capsys):
         ("IN out.gguf Q9_K", 2, "TYPE: 'Q9_K', expected one of F32 F16"),
         ("IN out.gguf Q8_0 many", 2, "'many', expected a whole number, 1 to 1024"),
         ("IN out.gguf Q8_0 1 2", 2, "expected IN [OUT] TYPE [THREADS]"),
-        ("IN IN Q8_0", 1, "path = f16.gguf, expected another file than those that are read"),
+        ("IN IN Q8_0", 1, "error: OUT: f16.gguf, expected another file than those that are read"),
         ("IN out.gguf IQ2_XXS", 2, "TYPE: 'IQ2_XXS' can be run but not made, expected one of F32"),
         ("IN out.gguf IQ3_M", 2, "TYPE: 'IQ3_M' can be run but not made"),
         ("nothing.gguf out.gguf Q8_0", 1, "nothing.gguf"),

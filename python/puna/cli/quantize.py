@@ -18,7 +18,7 @@ from puna.cli.info import size
 from puna.cli.parser import count, override
 from puna.cli.reading import read_text
 from puna.cli.terminal import Progress
-from puna.errors import ArgumentError
+from puna.errors import ArgumentError, PunaError
 from puna.gguf import Reader
 
 EPILOG = """examples:
@@ -76,6 +76,23 @@ def made() -> list[str]:
 
 
 def run(given: argparse.Namespace) -> int:
+    try:
+        return quantize(given)
+    except PunaError as error:
+        if (message := by_flags(str(error))) == str(error):
+            raise
+        raise ArgumentError(message) from error
+
+
+def by_flags(message: str) -> str:
+    """What the package says of its keywords, by the command line's names."""
+    if message.startswith("path = "):
+        message = f"OUT: {message.removeprefix('path = ')}"
+    keyword = " or allow_requantize"
+    return f"{message.removesuffix(keyword)} or --allow-requantize" if message.endswith(keyword) else message
+
+
+def quantize(given: argparse.Namespace) -> int:
     source, target, type_, n_threads = places(given)
     if given.tensor_type_file:
         text = read_text(given.tensor_type_file)
