@@ -199,6 +199,8 @@ def test_devices_begin_with_the_cpu(capsys):
         (["tokenize", "a\udcff"], 2, "words: byte 1 is no UTF-8, expected text"),
         (["run", "a\udcff"], 2, "words: byte 1 is no UTF-8, expected text"),
         (["run", "-c", "3000000000"], 2, "'3000000000', expected a whole number, 0 to 2147483647"),
+        (["bench", "-p", "0", "-n", "0"], 2, "-p 0 and -n 0: nothing to measure"),
+        (["bench", "-p", "8,0", "-n", "0", "--json"], 2, "-p 0 and -n 0: nothing to measure"),
         (["bench", "-r", "0"], 2, "'0', expected a whole number, 1 or more"),
     ],
 )

@@ -17,7 +17,7 @@ from puna._native import core
 from puna.cli import llamacpp
 from puna.cli.info import size
 from puna.cli.model import add_execution, add_model, load
-from puna.cli.parser import count
+from puna.cli.parser import UsageError, count
 from puna.cli.positional import add_file, take_file
 from puna.gguf import Reader
 from puna.llama import Llama
@@ -81,6 +81,9 @@ def counts(text: str) -> list[int]:
 
 def run(given: argparse.Namespace) -> int:
     take_file(given)
+    asked = [given.n_prompt[-1], given.n_gen[-1]] if given.json else [*given.n_prompt, *given.n_gen]
+    if not any(asked):
+        raise UsageError("-p 0 and -n 0: nothing to measure, expected one of them above 0")
     with load(given, max(*given.n_prompt, *given.n_gen, 1)) as llm:
         if given.json:
             print(json.dumps(summary(given, llm)))
