@@ -8,10 +8,10 @@
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyBufferError, PyIndexError};
+use pyo3::exceptions::{PyBufferError, PyIndexError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
 
 use crate::error::Result;
 use crate::gguf::File;
@@ -19,7 +19,8 @@ use crate::gguf::File;
 /// A read-only array of f32 or of bytes, with a shape, last dimension fastest.
 ///
 /// `numpy.asarray(array)` and `memoryview(array)` share its memory. `array[i]` is a number of a
-/// flat array and a copied row of any other.
+/// flat array and a copied row of any other, `array[i, j]` an element of that, `array[from:to]` a copy of
+/// some rows.
 #[pyclass(frozen, module = "puna._core")]
 pub struct Array {
     data: Data,
@@ -88,6 +89,10 @@ impl Array {
             .map(|&n| n as isize)
             .chain([last as isize])
             .collect();
+        Array::with_shape(data, shape)
+    }
+
+    fn with_shape(data: Data, shape: Vec<isize>) -> Array {
         let mut strides_bytes = vec![data.item_bytes(); shape.len()];
         for i in (0..shape.len() - 1).rev() {
             strides_bytes[i] = strides_bytes[i + 1] * shape[i + 1];
@@ -109,6 +114,45 @@ impl Array {
             Data::F32(x) => Some(x),
             _ => None,
         }
+    }
+}
+
+impl Array {
+    /// Element or row `index`, counted from the end where it is negative.
+    fn item<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Bound<'py, PyAny>> {
+        let n = self.shape[0];
+        let i = if index < 0 { index + n } else { index };
+        if !(0..n).contains(&i) {
+            let message = format!("index {index}, expected {} to {}", -n, n - 1);
+            return Err(PyIndexError::new_err(message));
+        }
+        if self.shape.len() > 1 {
+            let mut row = self.rows([i as usize].into_iter())?;
+            row.shape.remove(0);
+            row.strides_bytes.remove(0);
+            return Ok(Bound::new(py, row)?.into_any());
+        }
+        match &self.data {
+            Data::F32(x) => Ok(x[i as usize].into_pyobject(py)?.into_any()),
+            other => Ok(other.bytes()?[i as usize].into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// A copy of some elements of the first dimension, which are there.
+    fn rows(&self, rows: impl Iterator<Item = usize>) -> PyResult<Array> {
+        let n_bytes = self.strides_bytes[0] as usize;
+        let all = self.data.bytes()?;
+        let bytes: Vec<u8> = rows
+            .flat_map(|i| &all[i * n_bytes..][..n_bytes])
+            .copied()
+            .collect();
+        let mut shape = self.shape.clone();
+        shape[0] = bytes.len().checked_div(n_bytes).unwrap_or(0) as isize;
+        let data = match self.data {
+            Data::F32(_) => Data::F32(bytemuck::pod_collect_to_vec(&bytes)),
+            _ => Data::U8(bytes),
+        };
+        Ok(Array::with_shape(data, shape))
     }
 }
 
@@ -151,27 +195,30 @@ impl Array {
         self.shape[0] as usize
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Bound<'py, PyAny>> {
-        let n = self.shape[0];
-        let i = if index < 0 { index + n } else { index };
-        if !(0..n).contains(&i) {
-            let message = format!("index {index}, expected {} to {}", -n, n - 1);
-            return Err(PyIndexError::new_err(message));
+    fn __getitem__<'py>(&self, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if let Ok(slice) = index.cast::<PySlice>() {
+            let slice = slice.indices(self.shape[0])?;
+            let rows =
+                (0..slice.slicelength).map(|i| (slice.start + i as isize * slice.step) as usize);
+            return Ok(Bound::new(index.py(), self.rows(rows)?)?.into_any());
         }
-        let n_bytes = self.strides_bytes[0] as usize;
-        let row = &self.data.bytes()?[i as usize * n_bytes..][..n_bytes];
-        let flat = self.shape.len() == 1;
-        match &self.data {
-            Data::F32(x) if flat => Ok(x[i as usize].into_pyobject(py)?.into_any()),
-            Data::F32(_) => {
-                let values = bytemuck::cast_slice(row).to_vec();
-                let outer: Vec<usize> = self.shape[1..self.shape.len() - 1]
-                    .iter()
-                    .map(|&n| n as usize)
-                    .collect();
-                Ok(Bound::new(py, Array::f32s(values, &outer))?.into_any())
-            }
-            _ => Ok(row[0].into_pyobject(py)?.into_any()),
+        if let Ok(tuple) = index.cast::<PyTuple>()
+            && !tuple.is_empty()
+            && tuple.iter().all(|i| i.extract::<isize>().is_ok())
+        {
+            let first = self.__getitem__(&tuple.get_item(0)?)?;
+            return match tuple.len() {
+                1 => Ok(first),
+                n => first.get_item(tuple.get_slice(1, n)),
+            };
+        }
+        match index.extract() {
+            Ok(i) => self.item(index.py(), i),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "index of type {}, expected a whole number, a slice or a tuple of numbers; \
+                 numpy.asarray(array) takes all others",
+                index.get_type().name()?
+            ))),
         }
     }
 
