@@ -94,6 +94,12 @@ def test_vectors_are_normalized_as_asked(p, norm, puna_, stories):
     assert norm(vector) == pytest.approx(1, abs=1e-5)
 
 
+def test_vectors_of_the_bundled_model_are_said_to_be(puna_, bundled, stories):
+    embed = ["embed", "--pooling", "mean", "a cat"]
+    assert puna_(*embed)[2].startswith("no model named: the bundled one")
+    assert puna_(*embed, "--log-disable")[2] == puna_(*embed, "-m", stories)[2] == ""
+
+
 def test_without_pooling_every_token_has_a_vector(puna_, stories):
     rows = ["--embd-output-format", "array", "--pooling", "none"]
     n_tokens = len(puna.Tokenizer(stories).encode("a cat"))

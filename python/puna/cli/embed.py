@@ -11,7 +11,7 @@ from puna.cli.model import add_execution, add_model, load
 from puna.cli.parser import Parser, UsageError, count, unescaped
 from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input
-from puna.cli.text import add_escape, check_texts
+from puna.cli.text import add_escape, check_texts, note_bundled
 from puna.embedding import NAMES
 from puna.errors import LongTextError
 
@@ -47,7 +47,11 @@ def add(commands: Any) -> None:
     )
     add_execution(parser)
     parser.set_defaults(batch_size=2048)
-    parser.agree("--no-warmup", "--log-disable")
+    parser.add_argument(
+        "--log-disable", action="store_false", dest="show_timings",
+        help="do not say which model it is where none was named",
+    )  # fmt: skip
+    parser.agree("--no-warmup")
     parser.refuse(llamacpp.COMMON + llamacpp.EMBEDDING, "llama-embedding")
 
 
@@ -91,6 +95,7 @@ def run(given: argparse.Namespace) -> int:
             found = llm.embed(texts, truncate=False)
         except LongTextError as error:
             raise LongTextError(error.n_tokens, error.most, "(-b N and -c N set more)") from error
+        note_bundled(given, llm)
         # Without pooling a text has a vector a token, and each is one of its own.
         rows = [row for each in found for row in (each if is_matrix(each) else [each])]
     vectors = [normalized(row, given.embd_normalize) for row in rows]
