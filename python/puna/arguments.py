@@ -198,7 +198,7 @@ def whole(name: str, token: object) -> int:
     """A token id as Python's number."""
     try:
         if isinstance(token, bool):
-            raise TypeError("neither is True")
+            raise TypeError("True and False are no token ids")
         found = index(token)  # type: ignore[arg-type]
     except TypeError as error:
         raise wrong_type(f"{name}: token id", token, "a whole number") from error
