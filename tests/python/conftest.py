@@ -1,5 +1,6 @@
 """What all Python tests share: test data, and which tests need more than a browser tab has."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -91,15 +92,21 @@ def hub(tiny, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def pull(hub, capsys):
-    """Pulls in this process; answers exit code, text and errors."""
+def puna_(capsys):
+    """Runs a command; answers exit code, text, and notes."""
     from puna.cli import main
 
     def run(*arguments):
         try:
-            code = main(["pull", *map(str, arguments)])
+            code = main([str(a) for a in arguments])
         except SystemExit as end:
             code = end.code
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def pull(hub, puna_):
+    """Pulls in this process; answers exit code, text and errors."""
+    return functools.partial(puna_, "pull")

@@ -4,23 +4,19 @@ import re
 
 import pytest
 
-from puna.cli import COMMANDS, main, model
+from puna.cli import COMMANDS, model
 from puna.cli.environment import VARIABLES
 
 
 @pytest.fixture
-def puna_(capsys, monkeypatch):
-    """Runs a command with variables set; answers exit code, text, and notes."""
+def puna_(puna_, monkeypatch):
+    """The same with variables set."""
 
     def run(*arguments, **variables):
         with monkeypatch.context() as patch:
             for name, value in variables.items():
                 patch.setenv(f"LLAMA_ARG_{name}", str(value))
-            try:
-                code = main([str(a) for a in arguments])
-            except SystemExit as end:
-                code = end.code
-        return code, *capsys.readouterr()
+            return puna_(*arguments)
 
     return run
 

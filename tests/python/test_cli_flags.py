@@ -6,22 +6,7 @@ import shutil
 
 import pytest
 
-from puna.cli import main, model, positional, terminal
-
-
-@pytest.fixture
-def puna_(capsys):
-    """Runs a command; answers exit code, text, and notes."""
-
-    def run(*arguments):
-        try:
-            code = main([str(a) for a in arguments])
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
-
+from puna.cli import model, positional, terminal
 
 NAMES = """llama3 mistral llava codellama starcoder2 vicuna zephyr command-r command-r7b qwq falcon3 olmo2 yi
     solar devstral hermes3 moondream codegemma stablelm2 granite3.1-moe minicpm-v orca-mini nous-hermes2 aya

@@ -10,20 +10,16 @@ import sys
 import pytest
 
 import puna
-from puna.cli import main, parser, sampling
+from puna.cli import parser, sampling
 
 
 @pytest.fixture
-def puna_(capsys, monkeypatch):
-    """Runs a command; answers exit code, text, and notes."""
+def puna_(puna_, monkeypatch):
+    """The same with text on standard input."""
 
     def run(*arguments, typed=""):
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        try:
-            code = main([str(a) for a in arguments])
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
+        return puna_(*arguments)
 
     return run
 
