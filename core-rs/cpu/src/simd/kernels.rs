@@ -131,12 +131,12 @@ impl Kernels {
     /// Those that multiply sixteen tokens as AMX does, in plain Rust, each with the kernels that differ from
     /// it in this alone.
     pub(crate) fn with_emulated_tiles() -> Vec<(&'static Kernels, &'static Kernels)> {
-        let mut found = vec![(&scalar_tiles::KERNELS, &scalar::KERNELS)];
+        let scalar = (&scalar_tiles::KERNELS, &scalar::KERNELS);
         #[cfg(target_arch = "x86_64")]
         if Isa::Avx512Vnni.is_available() {
-            found.push((&avx512_tiles::KERNELS, &avx512vnni::KERNELS));
+            return vec![scalar, (&avx512_tiles::KERNELS, &avx512vnni::KERNELS)];
         }
-        found
+        vec![scalar]
     }
 }
 
