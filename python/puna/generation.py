@@ -94,7 +94,7 @@ class Generation(States):
     ) -> Response | AsyncIterator[Response]:
         """`create_chat_completion`, awaited; with `stream` an asynchronous iterator."""
         handler = self._handler()
-        if isinstance(handler, (handlers.Formatted, handlers.Named)):
+        if isinstance(handler, handlers.Handler):
             return await self._arun(
                 *handler.completion(self, messages, ChatRequest.completed(options, by_place))
             )

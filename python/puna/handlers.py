@@ -8,6 +8,7 @@ messages and answers itself. Both go by a name that `chat_format=` takes, or a h
         return ChatFormatterResponse(prompt=…, stop="<|end|>")
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -91,16 +92,26 @@ class Jinja2ChatFormatter(ChatFormatter):
         return int(input_ids[-1]) in (self.stop_token_ids or ())
 
 
-class Formatted:
+class Handler(ABC):
+    """A handler of which Puna runs the completion itself, and so may await it."""
+
+    def __call__(self, *, llama: "Generation", messages: Any, **options: Any) -> Any:
+        return llama._run(*self.completion(llama, messages, options))
+
+    @abstractmethod
+    def completion(
+        self, llama: "Generation", messages: Any, options: Mapping[str, Any]
+    ) -> tuple[Completion, ChatRequest]:
+        """The completion of a conversation, not begun yet."""
+
+
+class Formatted(Handler):
     """The handler of a formatter."""
 
     def __init__(self, formatter: Callable[..., ChatFormatterResponse]) -> None:
         if not callable(formatter):
             raise wrong_type("chat_formatter", formatter, "a function")
         self.formatter = formatter
-
-    def __call__(self, *, llama: "Generation", messages: Any, **options: Any) -> Any:
-        return llama._run(*self.completion(llama, messages, options))
 
     def completion(
         self, llama: "Generation", messages: Any, options: Mapping[str, Any]
@@ -126,14 +137,11 @@ class Formatted:
         return llama._chat_of(tokens, request), request
 
 
-class Named:
+class Named(Handler):
     """The handler of a format that Puna knows by name (`puna.chat`)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def __call__(self, *, llama: "Generation", messages: Any, **options: Any) -> Any:
-        return llama._run(*self.completion(llama, messages, options))
 
     def completion(
         self, llama: "Generation", messages: Any, options: Mapping[str, Any]

@@ -59,12 +59,13 @@ class Scores:
         return rows[(slice(None), *rest)] if rest else rows
 
     def _within(self, row: Any, rest: tuple[Any, ...]) -> Any:
-        """A part of a row; a `puna.Array` knows places alone."""
+        """A part of a row; of a `puna.Array` numbers and lists of them."""
         if not rest or not isinstance(row, core.Array):
             return row[rest] if rest else row
         if len(rest) > 1:  # as numpy has it
             raise IndexError(f"scores[…] of {1 + len(rest)} places, expected a token's and a logit's")
-        return row.tolist()[rest[0]]
+        part = row[rest[0]]
+        return part.tolist() if isinstance(part, core.Array) else part
 
     def _kept(self, place: int) -> int:
         """Which of the kept rows is that of a token."""
