@@ -16,7 +16,7 @@
 
 use crate::dot::SUB;
 use crate::dot::float::Lines;
-use crate::simd::{Shared, Simd};
+use crate::simd::{Kernels, Shared, Simd};
 
 /// One tile, cut to its elements.
 #[derive(Clone, Copy)]
@@ -97,7 +97,7 @@ pub(crate) struct Activations {
     d: Shared<f32>,
     sums: Shared<f32>,
     neg: Shared<i32>,
-    /// For weights that are floats, see [`Lines`].
+    /// For weights that are floats, see [`Lines`] and `dot/squares.rs`.
     lines: Shared<f32>,
     /// Elements of a line.
     n_lanes: usize,
@@ -166,6 +166,14 @@ impl Activations {
             let (whole, rest) = line.split_at_mut(x.len());
             whole.copy_from_slice(x);
             rest.fill(0.0);
+        }
+    }
+
+    /// Turns the lines of a tile whose rows are all in, where kernels want them turned; by its worker.
+    pub(crate) fn turn_lines(&self, span: TileSpan, n_in: usize, kernels: &Kernels) {
+        if let Some(turn) = kernels.turn(span.size) {
+            let n = n_in.next_multiple_of(self.n_lanes);
+            turn(self.lines.get_mut(span.at * n..(span.at + span.size) * n));
         }
     }
 }

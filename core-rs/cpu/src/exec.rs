@@ -186,7 +186,7 @@ fn core(
         activations: room(1),
         rows: Default::default(),
         bytes: vec![],
-        decoded: vec![],
+        decoded: Default::default(),
         queries: vec![],
         heads: vec![],
     };

@@ -15,7 +15,7 @@ use puna_graph::reference::SMALLEST_SUM;
 use puna_graph::{Gating, LinearExperts, Op, Plan, Result, Route, WeightId};
 
 use crate::activations::{Activations, TileSpan, padded, tiling};
-use crate::linear::{COLUMNS, ZEROS, columns};
+use crate::columns::{COLUMNS, ZEROS, columns};
 use crate::run::Ctx;
 use crate::simd::Kernels;
 use crate::weight::Weight;
@@ -125,6 +125,10 @@ fn prepare(
             to.put_lines(tile, t, x);
         }
     }
+    if floats {
+        let to = shared.unwrap_or(&ctx.local.activations);
+        to.turn_lines(tile, n_in, ctx.core.kernels);
+    }
 }
 
 /// Where an expert's rows are: the tensor, and its rows in there.
@@ -195,8 +199,8 @@ fn one_block(
     let c = block * COLUMNS;
     let n = COLUMNS.min(ctx.core.plan.graph.weight(id).n_out() - c);
     let own = rows.start.max(c)..rows.end.min(c + n);
-    let mut decoded = std::mem::take(&mut ctx.local.decoded);
-    let weights = columns(ctx, id, c, n, n_in, &mut decoded)?;
+    let [mut decoded, other] = std::mem::take(&mut ctx.local.decoded);
+    let mut weights = columns(ctx, id, c..c + n, n_in, &mut decoded)?;
     let core = ctx.core;
     let x = match alone {
         true => &ctx.local.activations,
@@ -213,7 +217,7 @@ fn one_block(
             out.copy_from_slice(&y[own.start - c..own.end - c]);
         }
     }
-    ctx.local.decoded = decoded;
+    ctx.local.decoded = [decoded, other];
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! upload ─▶ weight.rs ─▶ pack.rs            rows of a group side by side, one a lane
 //! run ────▶ run.rs: every worker goes through the ops; a barrier after each
-//!             ├─ linear.rs     ─▶ activations.rs (int8), dot/<type>.rs
+//!             ├─ linear.rs     ─▶ activations.rs (int8), columns.rs ─▶ dot/<type>.rs
 //!             ├─ experts.rs    ─▶ the same, rows dealt to experts
 //!             ├─ attention.rs  ─▶ attend.rs, kv.rs
 //!             └─ simple.rs     ─▶ rows.rs
@@ -15,6 +15,7 @@
 mod activations;
 mod attend;
 mod attention;
+mod columns;
 mod crew;
 mod dot;
 mod exec;

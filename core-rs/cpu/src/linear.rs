@@ -5,25 +5,14 @@
 //! workers take blocks of [`COLUMNS`] output columns; a block's weights stay in the cache while
 //! all tiles of tokens pass, so weights are read from memory once.
 
-use puna_format::DType;
-use puna_format::quant::decode_row;
-use puna_graph::{Added, Error, FusedLinear, Operand, Part, Result, WeightId};
+use puna_graph::{Added, FusedLinear, Operand, Part, Result, WeightId};
 
 use crate::activations::{Activations, TileSpan};
-use crate::dot::float::STRIP;
+use crate::columns::{Block, COLUMNS, ZEROS, columns};
 use crate::rows::add;
 use crate::run::Ctx;
-use crate::simd::kernels::{FloatKernels, QuantKernels};
 use crate::simple::norm;
 use crate::weight::Weight;
-
-/// Columns of a block: a multiple of every instruction set's rows and of a strip.
-pub(crate) const COLUMNS: usize = 16;
-/// Most tokens of a tile.
-pub(crate) const MAX_TILE: usize = 16;
-/// Results of a tile, `[token][COLUMNS]`.
-pub(crate) type Block = [f32; MAX_TILE * COLUMNS];
-pub(crate) const ZEROS: Block = [0.0; MAX_TILE * COLUMNS];
 
 /// Room for the results of a block of columns, made once an op: zeros for each block cost some
 /// hundredths of a token in WASM.
@@ -103,6 +92,10 @@ fn prepare(ctx: &mut Ctx<'_>, f: &FusedLinear, tile: TileSpan, shared: Option<&A
             to.put_lines(tile, t, x);
         }
     }
+    if floats {
+        let to = shared.unwrap_or(&ctx.local.activations);
+        to.turn_lines(tile, n_in, ctx.core.kernels);
+    }
     ctx.local.rows = (sum, normed);
 }
 
@@ -180,13 +173,13 @@ fn one_block(
 ) -> Result<()> {
     let (n_in, core) = (f.x.width, ctx.core);
     let of_up = Place { part: 1, ..place };
-    let (mut decoded, mut decoded_up) = (std::mem::take(&mut ctx.local.decoded), vec![]);
+    let [mut decoded, mut decoded_up] = std::mem::take(&mut ctx.local.decoded);
     let of = |place: Place, decoded| {
         let weight = f.parts[place.part].weight;
-        columns(ctx, weight, place.c, place.n, n_in, decoded)
+        columns(ctx, weight, place.c..place.c + place.n, n_in, decoded)
     };
-    let weights = of(place, &mut decoded)?;
-    let glu = match f.glu {
+    let mut weights = of(place, &mut decoded)?;
+    let mut glu = match f.glu {
         Some(act) => Some((act, of(of_up, &mut decoded_up)?)),
         None => None,
     };
@@ -197,7 +190,7 @@ fn one_block(
     for &tile in tiles {
         weights.product(x, tile, n_in, &mut room.y, &mut room.part);
         bias(ctx, f, place, tile, &mut room.y);
-        if let Some((act, up)) = &glu {
+        if let Some((act, up)) = &mut glu {
             up.product(x, tile, n_in, &mut room.up, &mut room.part);
             bias(ctx, f, of_up, tile, &mut room.up);
             let len = tile.size * COLUMNS;
@@ -205,102 +198,8 @@ fn one_block(
         }
         finish(ctx, f, tile, place, &mut room.y);
     }
-    ctx.local.decoded = decoded;
+    ctx.local.decoded = [decoded, decoded_up];
     Ok(())
-}
-
-/// Sixteen columns of weights, ready to multiply. It lives on the stack for one block at a time.
-#[allow(clippy::large_enum_variant)]
-pub(crate) enum Columns<'a> {
-    Packed(&'static QuantKernels, usize, [&'a [u8]; COLUMNS], usize),
-    Float(&'static FloatKernels, &'a [u8], usize),
-}
-
-pub(crate) fn columns<'a>(
-    ctx: &Ctx<'a>,
-    id: WeightId,
-    c: usize,
-    n: usize,
-    n_in: usize,
-    decoded: &'a mut Vec<f32>,
-) -> Result<Columns<'a>> {
-    Ok(match ctx.weight(id) {
-        Weight::Packed(p) => {
-            let rows = p.kernels.layout.rows;
-            let mut groups = [&[][..]; COLUMNS];
-            let n_groups = n.div_ceil(rows);
-            for (g, group) in groups[..n_groups].iter_mut().enumerate() {
-                *group = p.group(c / rows + g);
-            }
-            Columns::Packed(p.kernels, p.n_blocks(), groups, n_groups)
-        }
-        Weight::Plain(p) => {
-            // Matrices are in memory, or mapped from a file, which may shrink.
-            let Some(bytes) = p.rows(c..c + n) else {
-                return Err(Error::Weight {
-                    name: ctx.core.plan.graph.weight(id).name.clone(),
-                    message: format!("rows {c} to {} are gone from its file", c + n),
-                });
-            };
-            match p.kernels {
-                Some(kernels) => Columns::Float(kernels, bytes, n),
-                None => {
-                    decoded.resize(n * n_in, 0.0);
-                    decode_row(p.dtype, bytes, decoded)?;
-                    let f32s = ctx.core.kernels.float(DType::F32).expect("always there");
-                    Columns::Float(f32s, bytemuck::cast_slice(decoded), n)
-                }
-            }
-        }
-        Weight::Vector(_) => panic!("a vector used as a matrix"),
-    })
-}
-
-impl Columns<'_> {
-    /// `y[t * COLUMNS + c]` for the tokens of a tile; `part` is room for those of a group.
-    pub(crate) fn product(
-        &self,
-        x: &Activations,
-        tile: TileSpan,
-        n_in: usize,
-        y: &mut Block,
-        part: &mut Block,
-    ) {
-        match self {
-            Columns::Packed(kernels, n_blocks, groups, n_groups) => {
-                let (run, rows) = (kernels.tile(tile.size), kernels.layout.rows);
-                let x = x.tile(tile, n_in);
-                if rows == COLUMNS {
-                    return run(groups[0], *n_blocks, x, y);
-                }
-                for (g, group) in groups[..*n_groups].iter().enumerate() {
-                    run(group, *n_blocks, x, part);
-                    spread(part, rows, tile.size, g * rows, y);
-                }
-            }
-            Columns::Float(kernels, w, n) => {
-                let row_bytes = n_in * kernels.bytes;
-                for first in (0..*n).step_by(STRIP) {
-                    let w = &w[first * row_bytes..(first + STRIP).min(*n) * row_bytes];
-                    let mut t = 0;
-                    while t < tile.size {
-                        let (at_once, run) = kernels.strip(tile.size - t);
-                        run(w, n_in, x.lines(tile, t, n_in), part);
-                        spread(part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
-                        t += at_once;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Copies `[n][width]` into columns `at ..` of `[n][COLUMNS]`.
-fn spread(from: &[f32], width: usize, n: usize, at: usize, to: &mut [f32]) {
-    let rows = to.chunks_exact_mut(COLUMNS).zip(from.chunks_exact(width));
-    for (to, from) in rows.take(n) {
-        to[at..at + width].copy_from_slice(from);
-    }
 }
 
 fn bias(ctx: &Ctx<'_>, f: &FusedLinear, place: Place, tile: TileSpan, y: &mut Block) {

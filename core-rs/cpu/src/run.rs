@@ -14,7 +14,7 @@ use crate::kv::Cache;
 use crate::pool::{Barrier, Job};
 use crate::simd::{Kernels, Shared};
 use crate::weight::Weight;
-use crate::{attention, experts, linear, simple};
+use crate::{attention, columns, experts, linear, simple};
 
 /// All that lasts from run to run, shared with the workers.
 pub(crate) struct Core {
@@ -39,8 +39,8 @@ pub(crate) struct Local {
     /// A row summed, and normed.
     pub(crate) rows: (Vec<f32>, Vec<f32>),
     pub(crate) bytes: Vec<u8>,
-    /// Decoded rows of weights without kernels.
-    pub(crate) decoded: Vec<f32>,
+    /// One for each part of a gated unit.
+    pub(crate) decoded: [columns::Decoded; 2],
     pub(crate) queries: Vec<f32>,
     pub(crate) heads: Vec<f32>,
 }

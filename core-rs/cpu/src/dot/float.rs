@@ -2,7 +2,7 @@
 //!
 //! Slow algorithm: `y[r] = sum over k of w[r][k] * x[k]`. Departures: lanes are neighbouring `k`;
 //! [`STRIP`] rows and `T` tokens go together so that each loaded vector is used several times; the last
-//! `k` that do not fill a vector are copied into a padded one.
+//! `k` that do not fill a vector are copied into a padded one. `squares.rs` has another way for whole tiles.
 
 use puna_format::DType;
 
@@ -15,7 +15,7 @@ pub(crate) const STRIP: usize = 4;
 /// Sums of one row that are kept apart: an instruction waits for the one before it in its sum.
 const CHAINS: usize = 4;
 /// Most lanes of any instruction set.
-const MAX_LANES: usize = 16;
+pub(super) const MAX_LANES: usize = 16;
 
 /// A float type: how `ROWS` of its elements become f32 lanes.
 pub(crate) trait Float {
@@ -130,7 +130,7 @@ fn add_products<S: Simd, const T: usize>(
 
 /// Block `b` of a row that has less than a whole one left, filled up with zeros.
 #[inline(always)]
-fn last<S: Simd, W: Float>(s: S, row: &[u8], b: usize) -> S::F {
+pub(super) fn last<S: Simd, W: Float>(s: S, row: &[u8], b: usize) -> S::F {
     let mut padded = [0u8; 4 * MAX_LANES];
     let bytes = &row[b * S::ROWS * W::BYTES..];
     padded[..bytes.len()].copy_from_slice(bytes);

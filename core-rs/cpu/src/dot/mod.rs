@@ -49,6 +49,7 @@ pub(crate) mod q6_k;
 pub(crate) mod q6_k_bytes;
 pub(crate) mod q8_0;
 mod scale;
+pub(crate) mod squares;
 #[cfg(test)]
 mod tests;
 mod unpack;

@@ -7,7 +7,9 @@ use puna_format::DType;
 use puna_format::quant::{decode_row, encode_row};
 
 use crate::activations::{Activations, TileSpan};
+use crate::columns::COLUMNS;
 use crate::dot::float::STRIP;
+use crate::dot::squares::room;
 use crate::isa::Isa;
 use crate::pack::{pack_group, unpack_row};
 use crate::simd::kernels::{FloatKernels, Kernels, QuantKernels};
@@ -195,30 +197,65 @@ fn every_scale_of_mxfp4_is_the_decoders() {
     }
 }
 
-/// Products by the kernels for floats, strip by strip: `[token][row]`.
-fn float_products(k: &Kernels, f: &FloatKernels, rows: &[u8], x: &[Vec<f32>]) -> Vec<f32> {
-    let n_in = x[0].len();
-    let n_rows = rows.len() / (n_in * f.bytes);
+/// Rows of floats, and what they decode to.
+fn float_rows(
+    random: &mut Random,
+    f: &FloatKernels,
+    n_rows: usize,
+    n_in: usize,
+) -> (Vec<u8>, Vec<f32>) {
+    let mut rows = vec![0; n_rows * n_in * f.bytes];
+    for row in rows.chunks_exact_mut(n_in * f.bytes) {
+        encode_row(f.dtype, &random.floats(n_in, 1.0), row).unwrap();
+    }
+    let mut w = vec![0.0; n_in * n_rows];
+    decode_row(f.dtype, &rows, &mut w).unwrap();
+    (rows, w)
+}
+
+/// Lines of a tile of the tokens `x`.
+fn lines(k: &Kernels, x: &[Vec<f32>]) -> (Activations, TileSpan) {
     let span = TileSpan {
         first: 0,
         n_used: x.len(),
         size: x.len(),
         at: 0,
     };
-    let activations = Activations::new(x.len(), 0, n_in, k.rows);
+    let activations = Activations::new(x.len(), 0, x[0].len(), k.rows);
     for (t, x) in x.iter().enumerate() {
         activations.put_lines(span, t, x);
     }
+    (activations, span)
+}
+
+/// Products by the kernels for floats, strip by strip: `[token][row]`.
+fn float_products(k: &Kernels, f: &FloatKernels, rows: &[u8], x: &[Vec<f32>]) -> Vec<f32> {
+    let n_in = x[0].len();
+    let n_rows = rows.len() / (n_in * f.bytes);
+    let (activations, span) = lines(k, x);
     let (mut t, mut out) = (0, vec![]);
     while t < x.len() {
         let (n, run) = f.strip(x.len() - t);
         let mut of_strip = vec![f32::NAN; n * STRIP];
-        let lines = activations.lines(span, t, n_in);
-        run(rows, n_in, lines, &mut of_strip);
+        run(rows, n_in, activations.lines(span, t, n_in), &mut of_strip);
         out.extend(of_strip.chunks(STRIP).flat_map(|x| &x[..n_rows]));
         t += n;
     }
     out
+}
+
+/// Compares `[token][row]` with sums in f64.
+fn compare_floats(w: &[f32], x: &[Vec<f32>], out: &[f32]) {
+    let n_in = x[0].len();
+    let expected = x.iter().flat_map(|x| {
+        let rows = w.chunks_exact(n_in).map(move |w| w.iter().zip(x));
+        rows.map(|pairs| pairs.map(|(a, b)| f64::from(a * b)).sum::<f64>())
+    });
+    assert_eq!(out.len(), x.len() * w.len() / n_in);
+    for (i, (out, expected)) in out.iter().zip(expected).enumerate() {
+        let error = f64::from(*out) - expected;
+        assert!(error.abs() < 1e-5, "{i}: {out} instead of {expected}");
+    }
 }
 
 #[test]
@@ -227,24 +264,38 @@ fn float_strips_equal_plain_sums() {
     for k in Isa::available().into_iter().map(Kernels::of) {
         for f in k.floats {
             for (n_in, n_rows, size) in [(1, 1, 1), (17, 3, 4), (64, 4, 1), (250, 4, k.widest)] {
-                let mut rows = vec![];
-                for _ in 0..n_rows {
-                    let mut row = vec![0; n_in * f.bytes];
-                    encode_row(f.dtype, &random.floats(n_in, 1.0), &mut row).unwrap();
-                    rows.extend(row);
-                }
-                let mut w = vec![0.0; n_in * n_rows];
-                decode_row(f.dtype, &rows, &mut w).unwrap();
+                let (rows, w) = float_rows(&mut random, f, n_rows, n_in);
                 let x: Vec<_> = (0..size).map(|_| random.floats(n_in, 1.0)).collect();
-                let out = float_products(k, f, &rows, &x);
-                let expected = x.iter().flat_map(|x| {
-                    let rows = w.chunks_exact(n_in).map(move |w| w.iter().zip(x));
-                    rows.map(|pairs| pairs.map(|(a, b)| f64::from(a * b)).sum::<f64>())
-                });
-                assert_eq!(out.len(), size * n_rows);
-                for (i, (out, expected)) in out.iter().zip(expected).enumerate() {
-                    let error = f64::from(*out) - expected;
-                    assert!(error.abs() < 1e-5, "{} {i} {error}", f.dtype);
+                compare_floats(&w, &x, &float_products(k, f, &rows, &x));
+            }
+        }
+    }
+}
+
+/// The first tile with weights as they are stored, and the next one with what that left, of other tokens.
+#[test]
+fn float_squares_equal_plain_sums() {
+    let mut random = Random(12);
+    for k in Isa::available().into_iter().map(Kernels::of) {
+        for f in k.floats {
+            let Some(s) = f.squares(k.widest) else {
+                continue;
+            };
+            for (n_in, n_rows) in [(1, 1), (17, 3), (64, 16), (250, 15)] {
+                let (rows, w) = float_rows(&mut random, f, n_rows, n_in);
+                let mut squares = vec![f32::NAN; room(n_in, s.size)];
+                for is_first in [true, false] {
+                    let x: Vec<_> = (0..s.size).map(|_| random.floats(n_in, 1.0)).collect();
+                    let (activations, span) = lines(k, &x);
+                    activations.turn_lines(span, n_in, k);
+                    let x_lines = activations.lines(span, 0, n_in).x;
+                    let mut out = vec![f32::NAN; s.size * COLUMNS];
+                    match is_first {
+                        true => (s.first)(&rows, n_in, x_lines, &mut squares, &mut out),
+                        false => (s.tile)(&squares, x_lines, &mut out),
+                    }
+                    let of_rows = out.chunks(COLUMNS).flat_map(|x| &x[..n_rows]);
+                    compare_floats(&w, &x, &of_rows.copied().collect::<Vec<_>>());
                 }
             }
         }

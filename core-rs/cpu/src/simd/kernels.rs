@@ -7,7 +7,7 @@ use puna_graph::{Act, RopeLayout};
 use crate::activations::{self, Tile, TileMut};
 use crate::attend::{self, Attend, Carry, Half, Single};
 use crate::dot::float::Lines;
-use crate::dot::{self, Quant, float, for_quants};
+use crate::dot::{self, Quant, float, for_quants, squares};
 use crate::isa::{HAS_SCALAR, Isa};
 use crate::pack::Layout;
 use crate::rows;
@@ -17,6 +17,9 @@ use crate::simd::amx;
 
 pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
 pub(crate) type StripFn = fn(&[u8], usize, Lines<'_>, &mut [f32]);
+pub(crate) type FirstFn = fn(&[u8], usize, &[f32], &mut [f32], &mut [f32]);
+pub(crate) type TurnFn = fn(&mut [f32]);
+pub(crate) type SquaresFn = fn(&[f32], &[f32], &mut [f32]);
 pub(crate) type LayerNormFn = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 pub(crate) type RopeFn = fn(RopeLayout, &[f32], &[f32], &[f32], &mut [f32]);
 pub(crate) type AttendFn = fn(&Attend<'_>, &mut [f32]) -> Carry;
@@ -28,11 +31,21 @@ pub(crate) struct QuantKernels {
     tiles: [TileFn; 3],
 }
 
-/// Products with floats: strips of some tokens, with how many they are.
+/// Products with floats: strips of some tokens, with how many they are, few first.
 pub(crate) struct FloatKernels {
     pub(crate) dtype: DType,
     pub(crate) bytes: usize,
     strips: &'static [(usize, StripFn)],
+    squares: Option<SquareKernels>,
+}
+
+/// Products with floats of a whole tile of tokens, see `dot/squares.rs`.
+pub(crate) struct SquareKernels {
+    /// Lanes, and tokens of the tile.
+    pub(crate) size: usize,
+    pub(crate) first: FirstFn,
+    pub(crate) turn: TurnFn,
+    pub(crate) tile: SquaresFn,
 }
 
 /// All kernels of one instruction set; the functions are those of `rows.rs`, `activations.rs`,
@@ -70,11 +83,13 @@ impl QuantKernels {
 impl FloatKernels {
     /// The kernel for the next of `left` tokens, and how many it takes.
     pub(crate) fn strip(&self, left: usize) -> (usize, StripFn) {
-        let most = self.strips[self.strips.len() - 1].0;
-        // Shares of nearly the same size: 16 are 6, 5 and 5.
-        let n = left.div_ceil(left.div_ceil(most));
-        let found = self.strips.iter().find(|s| s.0 == n);
-        *found.expect("tiles are cut so that there is a strip")
+        let fits = self.strips.iter().rfind(|s| s.0 <= left);
+        *fits.expect("there is a strip of one token")
+    }
+
+    /// The kernels for a whole tile of `size` tokens, where it is not cut into strips.
+    pub(crate) fn squares(&self, size: usize) -> Option<&SquareKernels> {
+        self.squares.as_ref().filter(|s| s.size == size)
     }
 }
 
@@ -85,6 +100,11 @@ impl Kernels {
 
     pub(crate) fn float(&self, dtype: DType) -> Option<&'static FloatKernels> {
         self.floats.iter().find(|f| f.dtype == dtype)
+    }
+
+    /// What turns the lines of a tile of `size` tokens, where kernels want them turned.
+    pub(crate) fn turn(&self, size: usize) -> Option<TurnFn> {
+        self.floats[0].squares(size).map(|s| s.turn)
     }
 
     /// The kernel for `n` queries, and how many it takes.
@@ -143,19 +163,19 @@ impl Kernels {
 /// Defines safe functions that run a generic kernel with an instruction set switched on.
 macro_rules! entries {
     (#[$feature:meta]; $(
-        fn $name:ident $(<$($p:ident : $b:ident),*; $t:ident>)? ($($arg:ident : $ty:ty),*)
+        fn $name:ident $(<$($p:ident : $b:ident),* $(; $t:ident)?>)? ($($arg:ident : $ty:ty),*)
             $(-> $ret:ty)? = $body:expr;
     )*) => { $(
-        pub(super) fn $name $(<$($p: $b,)* const $t: usize>)? ($($arg: $ty),*) $(-> $ret)? {
+        pub(super) fn $name $(<$($p: $b,)* $(const $t: usize)?>)? ($($arg: $ty),*) $(-> $ret)? {
             #[$feature]
             #[inline(never)]
             #[allow(unused_unsafe)]
-            unsafe fn inner $(<$($p: $b,)* const $t: usize>)? ($($arg: $ty),*) $(-> $ret)? {
+            unsafe fn inner $(<$($p: $b,)* $(const $t: usize)?>)? ($($arg: $ty),*) $(-> $ret)? {
                 $body
             }
             // SAFETY: this module's table is handed out by `Kernels::of`, after it has checked that
             // the CPU has these features.
-            unsafe { inner $(::<$($p,)* $t>)? ($($arg),*) }
+            unsafe { inner $(::<$($p,)* $($t)?>)? ($($arg),*) }
         }
     )* };
 }
@@ -182,6 +202,12 @@ macro_rules! instruction_set {
                     dot::tile::<S, Q, T>(unsafe { $token }, w, n_blocks, x, out);
                 fn strip<W: Float; T>(w: &[u8], n_in: usize, x: Lines<'_>, out: &mut [f32]) =
                     float::strip::<S, W, T>(unsafe { $token }, w, n_in, x, out);
+                fn first<W: Float>(
+                    w: &[u8], n_in: usize, x: &[f32], squares: &mut [f32], out: &mut [f32]
+                ) = squares::first::<S, W>(unsafe { $token }, w, n_in, x, squares, out);
+                fn turn(lines: &mut [f32]) = squares::turn::<S>(lines);
+                fn square(w: &[f32], x: &[f32], out: &mut [f32]) =
+                    squares::tile::<S>(unsafe { $token }, w, x, out);
                 fn attend<K: Element, V: Element; N>(a: &Attend<'_>, out: &mut [f32]) -> Carry =
                     attend::attend::<S, K, V, N>(unsafe { $token }, a, out);
                 fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) =
@@ -211,7 +237,17 @@ macro_rules! instruction_set {
                     dtype: W::DTYPE,
                     bytes: W::BYTES,
                     strips: &[$(($n, strip::<W, $n>)),*],
+                    squares: squares::<W>(),
                 }
+            }
+
+            const fn squares<W: Float>() -> Option<SquareKernels> {
+                if !S::BROADCASTS {
+                    return None;
+                }
+                assert!($widest == S::ROWS);
+                let (first, turn, tile) = (first::<W> as FirstFn, turn as TurnFn, square as SquaresFn);
+                Some(SquareKernels { size: $widest, first, turn, tile })
             }
 
             const fn attends<K: Element, V: Element>() -> [AttendFn; 3] {
@@ -288,12 +324,12 @@ instruction_set!(
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 16 by [1, 4, 5, 6], in_bits,
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 16 by [1, 4], in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 16 by [1, 4, 5, 6], in_bits,
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 16 by [1, 4], in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
