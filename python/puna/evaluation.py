@@ -22,7 +22,8 @@ class Evaluation:
         self._open_session = session
         self._host = host
         self._embeds = False
-        self._rows: list[core.Array] = []  # logits of the last tokens, as they were evaluated
+        # Logits of the last tokens, as they were evaluated; numpy's once somebody may have written to them.
+        self._rows: list[Any] = []
         self._rows_behind: list[int] = []  # the context after the last of them
         self._turn = threading.Lock()  # from the start of an evaluation until its results are read
 
@@ -71,8 +72,9 @@ class Evaluation:
         wanted = integer("n_tokens", n, 0, n_now)
         # What is forgotten takes its own rows along.
         n_kept = self._n_rows() - (n_now - wanted)
+        kept = [self._all_rows()[:n_kept]] if n_kept > 0 else []
         self._session.remove(0, wanted, n_now)
-        self._keep_rows([core.concat(self._rows, n_kept)] if n_kept > 0 else [])
+        self._keep_rows(kept)
 
     @property
     def eval_tokens(self) -> list[int]:
@@ -93,15 +95,16 @@ class Evaluation:
     def scores(self) -> Any:
         """Logits of the tokens in the context, f32 `[n_tokens, n_vocab]`: `scores[n_tokens - 1]` is what
         comes next. Without `logits_all` only that row is kept, and the others are an error (`puna.scores`).
-        Rows are numpy arrays where numpy is installed (natively it always is), else `puna.Array`; both
-        without a copy.
+        Rows are numpy arrays where numpy is installed (natively it always is), and what is written to them
+        is what `sample` and `eval_logits` read; else they are `puna.Array`, which nobody writes to.
         """
         rows = self._all_rows()
-        first = self.n_tokens - len(rows)
-        if hooks.HAS_NUMPY:
+        if hooks.HAS_NUMPY and isinstance(rows, core.Array):
             import numpy
 
-            return Scores(numpy.asarray(rows), first) if first else numpy.asarray(rows)
+            rows = numpy.array(rows)
+            self._rows = [rows]
+        first = self.n_tokens - len(rows)
         return Scores(rows, first) if first else rows
 
     @staticmethod
@@ -189,21 +192,21 @@ class Evaluation:
             )
 
     def _row(self, index: int | None) -> Any:
-        """The logits of one token of the context, by default the last: a `puna.Array` `[n_vocab]`."""
+        """The logits of one token of the context, by default the last: f32 `[n_vocab]`."""
         rows = self._all_rows()
         if index is None:
             return rows[-1]
         first = self.n_tokens - len(rows)
         return rows[integer("idx", index, first, self.n_tokens - 1) - first]
 
-    def _all_rows(self) -> core.Array:
+    def _all_rows(self) -> Any:
         if not self._n_rows():
             found = "no tokens have been evaluated"
             if n := self.n_tokens:
                 found = f"of the {n} tokens in the context no logits are kept (completions leave none)"
             raise ContextError(f"{found}, expected a call of eval first")
         if len(self._rows) > 1:
-            self._rows = [core.concat(self._rows)]
+            self._rows = [joined(self._rows)]
         return self._rows[0]
 
     def _n_rows(self) -> int:
@@ -212,7 +215,7 @@ class Evaluation:
             self._rows = []
         return sum(len(rows) for rows in self._rows)
 
-    def _keep_rows(self, rows: list[core.Array]) -> None:
+    def _keep_rows(self, rows: list[Any]) -> None:
         self._rows = rows
         self._rows_behind = self._session.tokens() if rows else []
 
@@ -221,3 +224,12 @@ class Evaluation:
         goes_on = self._rows_behind == self._session.tokens()[: self._session.n_past() - n_tokens]
         before = self._rows if self._session.logits_all and goes_on else []
         self._keep_rows([*before, rows])
+
+
+def joined(rows: list[Any]) -> Any:
+    """Rows one after another, as numpy's array where some of them are that."""
+    if all(isinstance(each, core.Array) for each in rows):
+        return core.concat(rows)
+    import numpy
+
+    return numpy.concatenate(rows)

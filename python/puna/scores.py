@@ -2,14 +2,16 @@
 
 Without `logits_all` a `Llama` keeps the logits after the last token alone. A program asks for them by that
 token's place, `llm.scores[llm.n_tokens - 1]`, so the array has a row for every token; rows that nobody
-computed are an error and no numbers.
+computed are an error and no numbers. Numpy's rows may be written to.
 """
 
 from typing import Any, NoReturn
 
 from puna._native import core
 from puna.arguments import short, wrong_type
-from puna.errors import ContextError
+from puna.errors import ContextError, UnsupportedError
+
+READ_ONLY = "scores cannot be written to without numpy, expected logit_bias or a logits_processor of sample()"
 
 
 class Scores:
@@ -31,12 +33,17 @@ class Scores:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        place, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        place, *rest = self._found(key)
+        if not isinstance(self._rows, core.Array):
+            return self._rows[(place, *rest)]
         if isinstance(place, slice):
-            return self._slice(place, rest)
-        if not hasattr(place, "__index__"):
-            raise wrong_type("scores[…]", place, "the place of a token, or a slice")
-        return self._within(self._rows[self._kept(place.__index__())], rest)
+            return [within(row, rest) for row in self._rows[place]]
+        return within(self._rows[place], rest)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(self._rows, core.Array):
+            raise UnsupportedError(READ_ONLY)
+        self._rows[self._found(key)] = value
 
     def __iter__(self) -> NoReturn:
         raise self._not_kept(0)
@@ -51,21 +58,18 @@ class Scores:
         rows = self._rows
         return Scores(rows.copy() if hasattr(rows, "copy") else rows, self._first)
 
-    def _slice(self, places: slice, rest: tuple[Any, ...]) -> Any:
-        wanted = [self._kept(i) for i in range(len(self))[places]]
-        if isinstance(self._rows, core.Array):
-            return [self._within(self._rows[i], rest) for i in wanted]
-        rows = self._rows[wanted]
-        return rows[(slice(None), *rest)] if rest else rows
-
-    def _within(self, row: Any, rest: tuple[Any, ...]) -> Any:
-        """A part of a row; of a `puna.Array` numbers and lists of them."""
-        if not rest or not isinstance(row, core.Array):
-            return row[rest] if rest else row
-        if len(rest) > 1:  # as numpy has it
-            raise IndexError(f"scores[…] of {1 + len(rest)} places, expected a token's and a logit's")
-        part = row[rest[0]]
-        return part.tolist() if isinstance(part, core.Array) else part
+    def _found(self, key: Any) -> tuple[Any, ...]:
+        """The index of the kept rows that an index of all of them means."""
+        place, *rest = key if isinstance(key, tuple) else (key,)
+        if isinstance(place, slice):
+            wanted = range(len(self))[place]
+            kept = [self._kept(i) for i in wanted]
+            behind = wanted.stop - self._first
+            found = slice(kept[0], None if behind < 0 else behind, wanted.step) if kept else slice(0)
+            return (found, *rest)
+        if not hasattr(place, "__index__"):
+            raise wrong_type("scores[…]", place, "the place of a token, or a slice")
+        return (self._kept(place.__index__()), *rest)
 
     def _kept(self, place: int) -> int:
         """Which of the kept rows is that of a token."""
@@ -79,3 +83,13 @@ class Scores:
     def _not_kept(self, place: int) -> ContextError:
         expected = f"{self._first} or more, or a Llama with logits_all = True"
         return ContextError(f"scores[{place}]: this token's logits are not kept, expected {expected}")
+
+
+def within(row: core.Array, rest: list[Any]) -> Any:
+    """A part of a row: numbers and lists of them."""
+    if not rest:
+        return row
+    if len(rest) > 1:  # as numpy has it
+        raise IndexError(f"scores[…] of {1 + len(rest)} places, expected a token's and a logit's")
+    part = row[rest[0]]
+    return part.tolist() if isinstance(part, core.Array) else part

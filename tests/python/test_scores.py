@@ -1,0 +1,79 @@
+"""`Llama.scores` written to: by a sampler of one's own, and for `sample`."""
+
+import pytest
+
+import puna
+from puna.scores import Scores
+
+TOKENS = [5, 6, 7, 8]
+EVERY = pytest.mark.parametrize("logits_all", [False, True])
+
+
+@pytest.fixture
+def opened(tiny, logits_all):
+    pytest.importorskip("numpy")
+    with puna.Llama(tiny, n_ctx=64, logits_all=logits_all) as llm:
+        llm.eval(TOKENS)
+        yield llm
+
+
+@EVERY
+def test_a_token_that_is_forbidden_is_not_chosen(opened):
+    best = opened.sample(temp=0)
+    opened.scores[opened.n_tokens - 1, best] = float("-inf")
+    assert opened.sample(temp=0) == opened.scores[-1].argmax() != best
+    assert opened.eval_logits[-1][best] == float("-inf")
+
+
+@EVERY
+def test_a_bias_is_added_in_place(opened):
+    before = opened.scores[-1].copy()
+    bias = range(opened.n_vocab())
+    opened.scores[opened.n_tokens - 1, :] += bias
+    opened._scores[-1:] += 1
+    assert opened.scores[-1].tolist() == pytest.approx((before + bias + 1).tolist())
+    assert opened.sample(temp=0) == (before + bias).argmax()
+
+
+@EVERY
+def test_parts_share_memory_with_the_whole(opened):
+    row, rows, backwards = opened.scores[-1], opened.scores[-1:], opened.scores[:2:-1]
+    row[0], rows[0, 1], backwards[0, 2] = 10, 20, 30
+    assert opened.scores[-1, :3].tolist() == [10, 20, 30]
+    opened.scores[-1] = 7
+    assert set(row.tolist()) == {7}
+
+
+@EVERY
+def test_what_was_written_goes_into_a_state(opened):
+    opened.scores[-1, 40] = 1e4
+    state = opened.save_state()
+    opened.reset()
+    opened.load_state(state)
+    assert opened.sample(temp=0) == 40
+
+
+@EVERY
+def test_new_tokens_have_logits_of_their_own(opened):
+    opened.scores[-1] = 7
+    opened.eval([9])
+    assert len(set(opened.scores[-1].tolist())) > 1
+    if opened.scores.shape[0] == len(opened.eval_logits):
+        assert set(opened.eval_logits[-2]) == {7}
+
+
+def test_a_row_that_is_not_kept_is_not_written(tiny):
+    pytest.importorskip("numpy")
+    with puna.Llama(tiny, n_ctx=64) as llm:
+        llm.eval(TOKENS)
+        with pytest.raises(
+            puna.errors.ContextError, match=r"scores\[0\].*, or a Llama with logits_all = True"
+        ):
+            llm.scores[0, 7] = 1
+
+
+def test_without_numpy_the_error_says_what_to_use(tiny):
+    with puna.Llama(tiny, n_ctx=64) as llm:
+        llm.eval(TOKENS)
+        with pytest.raises(puna.errors.UnsupportedError, match="expected logit_bias or a logits_processor"):
+            Scores(llm._all_rows(), llm.n_tokens - 1)[-1, 7] = 1
