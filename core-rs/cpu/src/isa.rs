@@ -8,6 +8,8 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
+    /// The same with AVX-VNNI.
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW and VL.
     Avx512,
     /// The same with VNNI.
@@ -29,9 +31,10 @@ pub(crate) const HAS_SCALAR: bool = cfg!(test) || !WASM_SIMD;
 const WASM_SIMD: bool = cfg!(all(target_arch = "wasm32", target_feature = "simd128"));
 
 /// From slow to fast.
-const ALL: [Isa; 8] = [
+const ALL: [Isa; 9] = [
     Isa::Scalar,
     Isa::Avx2,
+    Isa::AvxVnni,
     Isa::Avx512,
     Isa::Avx512Vnni,
     Isa::Avx512Amx,
@@ -46,6 +49,7 @@ impl Isa {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
             Isa::Avx512Amx => "avx512amx",
@@ -101,6 +105,7 @@ impl Isa {
         match self {
             Isa::Scalar => true,
             Isa::Avx2 => has!("avx2") && has!("fma") && has!("f16c"),
+            Isa::AvxVnni => Isa::Avx2.is_available() && has!("avxvnni"),
             Isa::Avx512 => avx512(),
             Isa::Avx512Vnni => avx512() && has!("avx512vnni"),
             Isa::Avx512Amx => Isa::Avx512Vnni.is_available() && crate::simd::amx::is_granted(),

@@ -125,6 +125,8 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2::KERNELS,
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => &avxvnni::KERNELS,
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &avx512::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => &avx512vnni::KERNELS,
@@ -319,8 +321,13 @@ macro_rules! with_tiles {
 instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8 by [1, 4], in_bits, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx2, crate::simd::avx2::Avx2, crate::simd::avx2::Avx2::new(), 4 by [1, 2], in_bits,
+    avx2, crate::simd::avx2::Avx2<false>, crate::simd::avx2::Avx2::new(), 4 by [1, 2], in_bits,
     #[target_feature(enable = "avx2,fma,f16c")]
+);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(
+    avxvnni, crate::simd::avx2::Avx2<true>, crate::simd::avx2::Avx2::new(), 4 by [1, 2], in_bits,
+    #[target_feature(enable = "avx2,avxvnni,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
