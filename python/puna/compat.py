@@ -7,6 +7,7 @@ says what is missing.
 """
 
 import sys
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -99,6 +100,15 @@ INSTEAD = {
     "rope_freq_scale change it",
     "LLAMA_FTYPE_": "puna.quantize_file takes a file type by its name, such as 'Q4_K_M'",
     "gguf_": "puna.gguf reads and writes files",
+    "llama_cpp": "Puna has no module of llama.cpp's C functions, and those of vocabularies in puna itself",
+    "llama_tokenize": "Llama.tokenize does it, without a model's weights puna.Tokenizer",
+    "llama_detokenize": "Llama.detokenize does it, without a model's weights puna.Tokenizer",
+    "llama_chat_": "Llama.create_chat_completion takes messages, puna.chat.render writes them by a template",
+    "llama_model_load": "puna.Model opens a file",
+    "llama_model_meta_": "Llama.metadata has the metadata of the file",
+    "llama_perf_": "Llama.timings has the times of the last completion",
+    "llama_sampler_": "puna.Sampler chooses tokens",
+    "llama_state_": "Llama.save_state and puna.Session.save keep what is in the context",
 }
 NUMBERS_ALONE = "Puna has the numbers of pooling, of splits and of tensor types alone"
 FUNCTIONS_ALONE = "Puna has llama.cpp's C functions of vocabularies alone; puna.Session evaluates tokens"
@@ -145,11 +155,24 @@ def named(name: str) -> Any:
     for dtype, number, *_ in core.dtypes():
         if name == f"GGML_TYPE_{dtype}":
             return number
-    if name.startswith(OF_C):
-        found = (reason for start, reason in INSTEAD.items() if name.startswith(start))
-        instead = next(found, NUMBERS_ALONE if name.isupper() else FUNCTIONS_ALONE)
-        raise AttributeError(f"module 'puna' has no attribute {name!r}: {instead}")
-    raise AttributeError(f"module 'puna' has no attribute {name!r}")
+    reason = f": {instead(name)}" if name.startswith(OF_C) else ""
+    raise AttributeError(f"module 'puna' has no attribute {name!r}{reason}")
+
+
+def instead(name: str) -> str:
+    """What there is in the place of a name of llama.cpp's own interface."""
+    found = (reason for start, reason in INSTEAD.items() if name.startswith(start))
+    return next(found, NUMBERS_ALONE if name.isupper() else FUNCTIONS_ALONE)
+
+
+class ImportsOfC(MetaPathFinder):
+    """Says what there is instead where a program imports a name of llama.cpp's own interface: Python leaves
+    out what an `AttributeError` says, and looks for a module of that name before it gives up."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        package, _, name = fullname.rpartition(".")
+        if package == "puna" and name.startswith(OF_C):
+            raise ImportError(f"cannot import name {name!r} from 'puna': {instead(name)}", name=fullname)
 
 
 class OfLlamaCpp(ModuleType):
@@ -164,4 +187,5 @@ class OfLlamaCpp(ModuleType):
 ABSENT_CLASSES = {name: Absent(name) for name in ABSENT}
 for _name in MODULES:
     sys.modules[f"puna.{_name}"] = OfLlamaCpp(f"puna.{_name}")
+sys.meta_path.append(ImportsOfC())
 sys.modules["puna.llama_types"].__all__ = DICTIONARIES  # type: ignore[attr-defined]

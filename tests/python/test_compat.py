@@ -213,9 +213,23 @@ def test_modules_of_llama_cpp_python_have_their_names():
         ("LLAMA_ROPE_SCALING_TYPE_YARN", "rope_freq_scale"),
         ("LLAMA_VOCAB_TYPE_BPE", "Puna has the numbers of"),
         ("llama_decode", "puna.Session evaluates tokens"),
+        ("llama_sampler_init_greedy", "puna.Sampler chooses tokens"),
+        ("llama_cpp", "no module of llama.cpp's C functions"),
     ],
 )
 def test_what_llama_cpp_has_is_answered_with_what_there_is_instead(name, says):
     with pytest.raises(AttributeError, match=f"no attribute '{name}': ") as caught:
         getattr(puna, name)
     assert says in str(caught.value)
+    assert not hasattr(puna, name)
+    for program in (f"from puna import Llama, {name}", f"import puna.{name}"):
+        with pytest.raises(ImportError, match=f"cannot import name '{name}' from 'puna': ") as refused:
+            exec(program)
+        assert says in str(refused.value)
+
+
+def test_other_names_are_answered_by_python_alone():
+    with pytest.raises(ImportError, match=r"cannot import name 'Lama' from 'puna' \("):
+        exec("from puna import Lama")
+    with pytest.raises(ModuleNotFoundError, match="No module named 'puna.lama'"):
+        exec("import puna.lama")
