@@ -30,6 +30,15 @@ def test_tokens_are_shown_with_their_texts(puna_, stories):
     )  # fmt: skip
 
 
+def test_tokens_of_the_bundled_model_are_said_to_be(puna_, bundled):
+    ids = ["tokenize", "--ids", "a cat"]
+    code, text, notes = puna_(*ids)
+    assert notes.startswith("no model named: the bundled one (3.1M parameters, stories) cuts the text;")
+    named = (0, text, "")
+    assert code == 0
+    assert puna_(*ids, "--log-disable") == puna_("tokenize", "-m", bundled, *ids[1:]) == named
+
+
 def test_ids_are_those_of_the_tokenizer(puna_, stories, tmp_path):
     tokenizer = puna.Tokenizer(stories)
     text = "Once upon\ta time"

@@ -46,5 +46,5 @@ def run(given: argparse.Namespace) -> int:
     with llm:
         require_template(given, llm)
         if first is not None or is_keyboard():
-            text.note_bundled(given, llm)
+            text.note_bundled(given, llm.metadata)
         return converse(Talk(llm, given, options, system), first, once=given.single_turn)

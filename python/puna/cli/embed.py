@@ -95,7 +95,7 @@ def run(given: argparse.Namespace) -> int:
             found = llm.embed(texts, truncate=False)
         except LongTextError as error:
             raise LongTextError(error.n_tokens, error.most, "(-b N and -c N set more)") from error
-        note_bundled(given, llm)
+        note_bundled(given, llm.metadata)
         # Without pooling a text has a vector a token, and each is one of its own.
         rows = [row for each in found for row in (each if is_matrix(each) else [each])]
     vectors = [normalized(row, given.embd_normalize) for row in rows]

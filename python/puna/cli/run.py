@@ -78,7 +78,7 @@ def run(given: argparse.Namespace) -> int:
         if prompt is None:
             prompt = own_prompt(given, GREETING if chats else BEGINNING)
         else:
-            text.note_bundled(given, llm)
+            text.note_bundled(given, llm.metadata)
         tell(llm, given, prompt, system, options, chats=chats)
         text.note_speed(given, llm)
     if has_unread():

@@ -160,11 +160,11 @@ class Answer:
         return f"{self.helps}-c N sets a larger one{f' (trained: {trained})' if trained else ''}"
 
 
-def note_bundled(given: argparse.Namespace, llm: Llama) -> None:
+def note_bundled(given: argparse.Namespace, metadata: Mapping[str, Any], does: str = "answers") -> None:
     """Says which model it is where none was named: what it writes is not what a large one would."""
     if given.show_timings and not given.model:
-        size = f"{llm.metadata.get('general.size_label', 'few')} parameters, stories"
-        note(f"no model named: the bundled one ({size}) answers; -m FILE or -hf USER/REPO names another")
+        size = f"{metadata.get('general.size_label', 'few')} parameters, stories"
+        note(f"no model named: the bundled one ({size}) {does}; -m FILE or -hf USER/REPO names another")
 
 
 def note_speed(given: argparse.Namespace, llm: Llama, *, with_load: bool = True) -> None:

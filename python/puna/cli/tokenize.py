@@ -8,7 +8,8 @@ from puna.cli.model import add_model, path_of
 from puna.cli.parser import UsageError, unescaped
 from puna.cli.positional import take_model
 from puna.cli.reading import is_piped, read_input, read_stdin
-from puna.cli.text import add_escape, check_texts
+from puna.cli.text import add_escape, check_texts, note_bundled
+from puna.gguf import Reader
 from puna.tokenizer import Tokenizer
 
 EPILOG = """examples:
@@ -37,7 +38,9 @@ def add(commands: Any) -> None:
         "--no-parse-special", action="store_true", help="read texts of control tokens as plain text"
     )
     parser.add_argument("--show-count", action="store_true", help="and the number of tokens")
-    parser.agree("--log-disable")
+    parser.add_argument(
+        "--log-disable", action="store_false", dest="show_timings", help="do not say that no model was named"
+    )
     parser.refuse(llamacpp.TOKENIZE, "llama-tokenize")
 
 
@@ -45,7 +48,8 @@ def run(given: argparse.Namespace) -> int:
     take_model(given)
     check_texts(given)
     text = text_of(given)
-    tokenizer = Tokenizer(path_of(given))
+    path = path_of(given)
+    tokenizer = Tokenizer(path)
     tokens = tokenizer.encode(text, add_bos=not given.no_bos, special=not given.no_parse_special)
     if given.ids:
         print(tokens)
@@ -56,6 +60,7 @@ def run(given: argparse.Namespace) -> int:
             print(f"{token:6} -> '{shown}'")
     if given.show_count:
         print(f"Total number of tokens: {len(tokens)}")
+    note_bundled(given, Reader(path).metadata, "cuts the text")
     return 0
 
 
