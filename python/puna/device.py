@@ -36,6 +36,14 @@ def warn_of_software(session: core.Session) -> None:
         warnings.warn(SoftwareDeviceWarning(session.device), stacklevel=3)
 
 
+def warn_of_threads(n_threads: int | None, n_threads_batch: int | None) -> None:
+    """Says which number counts where another one was asked for prompts than for generation."""
+    if n_threads_batch and n_threads_batch != (n_threads or core.cpu()["threads"]):
+        same = "prompt and generation run on the same threads"
+        message = f"n_threads_batch = {n_threads_batch}: {same}, n_threads = {n_threads or n_threads_batch}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
 def cpu() -> Device:
     facts = core.cpu()
     return Device("cpu", f"cpu {facts['isa']}", facts)

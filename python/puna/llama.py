@@ -12,7 +12,7 @@ from puna._native import core
 from puna.attributes import Attributes
 from puna.chat import key_of
 from puna.completion import Timings
-from puna.device import warn_of_software
+from puna.device import warn_of_software, warn_of_threads
 from puna.embedding import Embeddings, pooling_of
 from puna.errors import ArgumentError, ModelError, UnknownArgumentError
 from puna.generation import Generation
@@ -28,7 +28,9 @@ class Llama(Generation, Embeddings, Attributes):
     """A language model from a GGUF file.
 
     Arguments, results and defaults are those of `llama_cpp.Llama`; what it has and Puna has not is
-    refused by name. Different: `verbose` is off by default; `n_threads=None` takes every core.
+    refused by name. Different: `verbose` is off by default; `n_threads=None` (or 0) takes
+    every processor, and prompts run on as many (`n_threads_batch` counts where it alone is given; where the
+    two differ, a `RuntimeWarning` says which does).
     Beyond it: `model_path` may be bytes or a file object, and is the bundled tiny model where it is left
     out; `n_seq_max` completions run at once (by default 1), or so many texts are embedded (by default 64),
     more wait; with `swa_full=False` layers with a sliding window keep no more than it (on the CPU), and what
@@ -78,6 +80,7 @@ class Llama(Generation, Embeddings, Attributes):
         session = None if arguments.flag("vocab_only", vocab_only) else model.session(**options, host=host)
         if session is not None:
             warn_of_software(session)
+            warn_of_threads(n_threads, n_threads_batch)
         super().__init__(session, host)
         self._begin(options)
         self.load_s = time.perf_counter() - started

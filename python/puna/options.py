@@ -32,9 +32,8 @@ def session_options(
     swa_full: bool | None = None,
 ) -> dict[str, Any]:
     """The arguments of `Llama` as the core takes them."""
-    if n_threads_batch not in (None, n_threads):
-        expected = f"n_threads = {n_threads} or None: prompt and generation run on the same threads"
-        raise ArgumentError(f"n_threads_batch = {short(n_threads_batch)}, expected {expected}")
+    # Prompt and generation run on the same threads: see `warn_of_threads`.
+    wanted, of_prompts = threads("n_threads", n_threads), threads("n_threads_batch", n_threads_batch)
     batch = integer("n_batch", n_batch, 1)
     embeds = flag("embedding", embedding)
     if n_ubatch is not None:  # llama.cpp's name for the most tokens that are evaluated at once
@@ -47,7 +46,7 @@ def session_options(
         "n_batch": batch,
         # Texts to embed share batches; a sequence costs nothing but its number.
         "n_seq_max": (64 if embeds else 1) if n_seq_max is None else integer("n_seq_max", n_seq_max, 1),
-        "n_threads": None if n_threads is None else integer("n_threads", n_threads, 1, 1024),
+        "n_threads": wanted or of_prompts,
         "rope_freq_base": number("rope_freq_base", rope_freq_base) or None,
         "rope_freq_scale": number("rope_freq_scale", rope_freq_scale) or None,
         "logits_all": flag("logits_all", logits_all),
@@ -60,6 +59,11 @@ def session_options(
 
 # Arguments of a `Llama` and of a `Session` that say how the model runs.
 CONTEXT = [*inspect.signature(session_options).parameters]
+
+
+def threads(name: str, value: int | None) -> int | None:
+    """A number of threads; `None`, for which llama-cpp-python takes 0 too, is one a processor."""
+    return None if value is None else integer(name, value, 0, 1024) or None
 
 
 def kv_type(name: str, value: int | str | None) -> str:

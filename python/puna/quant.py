@@ -11,6 +11,7 @@ from puna._native import core
 from puna.arrays import blocks, floats
 from puna.errors import ArgumentError, FormatError
 from puna.gguf import DTYPES, Reader, type_of
+from puna.options import threads
 from puna.sources import Source
 
 
@@ -50,7 +51,7 @@ def quantize_file(
     path: str | os.PathLike[str] | None,
     type: str,
     *,
-    n_threads: int = 0,
+    n_threads: int | None = None,
     allow_requantize: bool = False,
     leave_output_tensor: bool = False,
     pure: bool = False,
@@ -68,7 +69,7 @@ def quantize_file(
     `tensor_types` are patterns (regular expressions, found anywhere in a tensor's name) with tensor types;
     the first that fits counts, and one that fits no tensor is an error. With `keep_split` a model in parts
     stays one, and `path` is what the parts' names begin with. `kv_overrides` are metadata to change or add.
-    `n_threads` = 0 are as many as there are processors.
+    `n_threads` = None (or 0) are as many as there are processors.
 
     `progress(tensor, done, total)` is told each tensor and may answer `False` to stop; then, and on any
     error, no file is left behind. A file that is read is not written over, and an option that another leaves
@@ -81,7 +82,7 @@ def quantize_file(
         file._file,
         None if path is None else arguments.path("path", path),
         arguments.text("type", type),
-        n_threads=arguments.integer("n_threads", n_threads, 0, 1024),
+        n_threads=threads("n_threads", n_threads) or 0,
         allow_requantize=arguments.flag("allow_requantize", allow_requantize),
         leave_output_tensor=arguments.flag("leave_output_tensor", leave_output_tensor),
         pure=arguments.flag("pure", pure),

@@ -8,7 +8,7 @@ from typing import Any, Never, Self
 
 from puna import arguments, sources
 from puna._native import core
-from puna.device import warn_of_software
+from puna.device import warn_of_software, warn_of_threads
 from puna.errors import ArgumentError, ContextError, UnsupportedError, refused
 from puna.evaluation import Evaluation
 from puna.gguf import Metadata, type_of
@@ -97,10 +97,10 @@ class Session:
         options = session_options(**{name: given[name] for name in CONTEXT})
         self.model = model if isinstance(model, Model) else Model(source_of(model))
         heard = arguments.function("progress", progress)
-        self._has_hidden = arguments.flag("hidden", hidden)
-        self._embeds = arguments.flag("embedding", embedding)
+        self._has_hidden, self._embeds = arguments.flag("hidden", hidden), options["embedding"]
         self._core = self.model._core.session(**options, hidden=self._has_hidden, progress=heard)
         warn_of_software(self._core)
+        warn_of_threads(n_threads, n_threads_batch)
         self._hidden: Any = None
         self._turn = threading.Lock()  # from the start of an evaluation until its results are read
 

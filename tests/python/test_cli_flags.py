@@ -35,6 +35,10 @@ def test_flags_of_habit_are_taken(puna_, stories):
     assert puna_(*plain, "-t", "-1", "-tb", "0")[:2] == puna_(*plain)[:2]
     assert puna_(*plain, "--no-swa-full")[1] == puna_(*plain)[1]
     assert puna_(*plain, "--log-disable")[2] == ""
+    for t, says in (("2", "2"), ("-1", "one a core")):
+        code, text, notes = puna_(*plain, "-t", t, "-tb", "4")
+        assert (code, text) == puna_(*plain)[:2]
+        assert notes.startswith(f"-tb 4: prompts run on the threads of -t, {says}\n")
 
 
 def test_colour_is_for_terminals_unless_asked_for(puna_, stories, monkeypatch):
@@ -132,9 +136,6 @@ def test_a_file_that_is_there_is_no_model_of_the_hub(puna_, stories, tmp_path, m
         ("run a --verbose-prompt", 2, "that Puna has not: puna tokenize shows tokens"),
         ("chat --list-devices", 2, "that Puna has not: puna devices lists them"),
         ("bench --no-warmup", 2, "--no-warmup is a flag of llama-bench that Puna has not"),
-        ("run a -t 2 -tb 3", 2, "-tb 3, expected that of -t (2): there is one number for both"),
-        ("run a -t 2 -tb -1", 2, "-tb -1, expected that of -t (2): there is one number for both"),
-        ("run a -t -1 -tb 4", 2, "-tb 4, expected that of -t (one a core): there is one number for both"),
         ("run a --color red", 2, "invalid choice: 'red' (choose from"),
         ("--verison", 2, "unrecognized arguments: --verison; did you mean --version?"),
     ],

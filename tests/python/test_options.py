@@ -1,5 +1,7 @@
 """No option is taken and ignored: it works, or it is refused by its name."""
 
+import warnings
+
 import pytest
 
 import puna
@@ -112,3 +114,42 @@ def test_prompt_and_completion_fill_the_context_and_no_more(tiny, n_room):
         for full in ([5] * 16, [5] * 17):
             with pytest.raises(errors.ContextError, match="n_ctx = 16 tokens, expected at most 15"):
                 llm(full, max_tokens=1)
+
+
+@pytest.mark.parametrize("made", [puna.Llama, puna.Session])
+def test_threads_of_prompts_are_those_of_the_rest_and_that_is_said(tiny, made):
+    same = "n_threads_batch = 3: prompt and generation run on the same threads, n_threads = 2$"
+    with (
+        pytest.warns(RuntimeWarning, match=same) as caught,
+        made(tiny, n_threads=2, n_threads_batch=3) as two,
+    ):
+        pass
+    assert caught[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match="same threads, n_threads = 700$"):
+        made(tiny, n_threads_batch=700).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in (
+            dict(n_threads=2, n_threads_batch=2),
+            dict(n_threads=2),
+            dict(n_threads=2, n_threads_batch=0),
+        ):
+            with made(tiny, **n) as llm:
+                assert llm.device == two.device
+        made(tiny, n_threads_batch=puna.devices()[0].detail["threads"]).close()
+
+
+@pytest.mark.parametrize("made", [puna.Llama, puna.Session])
+def test_no_threads_and_none_are_as_many_as_there_are_processors(tiny, made):
+    with made(tiny) as expected, made(tiny, n_threads=0, n_threads_batch=0) as llm:
+        assert llm.device == expected.device
+
+
+def test_a_file_is_quantized_on_as_many_threads_by_default(tiny, tmp_path):
+    written = []
+    for given in ({}, dict(n_threads=0), dict(n_threads=None), dict(n_threads=1)):
+        puna.quantize_file(tiny, tmp_path / "q.gguf", "Q8_0", **given)
+        written.append((tmp_path / "q.gguf").read_bytes())
+    assert len(set(written)) == 1
+    with pytest.raises(errors.ArgumentError, match="n_threads = -1, expected a whole number, 0 to 1024"):
+        puna.quantize_file(tiny, None, "Q8_0", n_threads=-1)

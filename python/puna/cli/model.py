@@ -43,7 +43,7 @@ def add_execution(parser: Parser) -> None:
         "-t", "--threads", type=threads, default=0, metavar="N", help="CPU threads; -1: one a core (default)"
     )
     group.add_argument(
-        "-tb", "--threads-batch", type=threads, metavar="N", help="of prompts: the same number as -t"
+        "-tb", "--threads-batch", type=threads, metavar="N", help="of prompts, which run on those of -t"
     )
     group.add_argument(
         "-ngl", "--gpu-layers", "--n-gpu-layers", type=layers, default=0, metavar="N",
@@ -151,8 +151,9 @@ def path_of(given: argparse.Namespace) -> str:
 def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) -> Llama:
     """The model of the flags. Without `n_ctx` what it was trained for, up to `MOST_CTX`."""
     if given.threads_batch not in (None, given.threads):
-        found, expected = given.threads_batch or -1, given.threads or "one a core"
-        raise UsageError(f"-tb {found}, expected that of -t ({expected}): there is one number for both")
+        note(
+            f"-tb {given.threads_batch or -1}: prompts run on the threads of -t, {given.threads or 'one a core'}"
+        )
     path = path_of(given)
     if n_ctx is None:
         metadata = Reader(path).metadata
@@ -162,7 +163,7 @@ def load(given: argparse.Namespace, n_ctx: int | None = None, **options: Any) ->
         return Llama(
             path,
             n_ctx=n_ctx,
-            n_threads=given.threads or None,
+            n_threads=given.threads,
             n_gpu_layers=given.gpu_layers,
             n_batch=given.batch_size,
             n_ubatch=given.ubatch_size,
