@@ -80,7 +80,11 @@ class ChatFormat:
             template, self.stop = FORMATS[name].template, FORMATS[name].stop
             self._roles = () if FORMATS[name].any_role else ROLES
         if template is None:
-            raise TemplateError(f"the model has no {key}; expected chat_format = one of {known}")
+            expected = f"chat_format = one of {known}"
+            if name is None:
+                unasked = "Llama(…, chat_format='llama-2'), which llama-cpp-python takes unasked"
+                expected = f"{unasked}, or the format it was trained on: {known}"
+            raise TemplateError(f"the model has no {key}; expected {expected}")
         self._bos = tokenizer.text(tokenizer.bos)
         self._tokenizer = tokenizer
         self._template = core.ChatTemplate(template, bos=self._bos, eos=tokenizer.text(tokenizer.eos))

@@ -154,8 +154,16 @@ def test_a_template_that_refuses_says_why(tiny):
 
 
 def test_a_model_without_a_template_says_what_to_give(llm):
-    with pytest.raises(puna.errors.TemplateError, match=r"no tokenizer.chat_template.*'chatml', 'llama-2'"):
+    remedy = (
+        r"no tokenizer.chat_template; expected Llama\(…, chat_format='llama-2'\), .*: 'chatml', 'llama-2'"
+    )
+    with pytest.raises(puna.errors.TemplateError, match=remedy):
         llm.create_chat_completion(HELLO)
+
+
+def test_the_remedy_for_a_model_without_a_template_works(tiny):
+    with puna.Llama(tiny, chat_format="llama-2", n_ctx=64) as llm:
+        assert llm.create_chat_completion(HELLO, max_tokens=1)["usage"]["completion_tokens"] == 1
 
 
 def test_an_unknown_format_is_refused_at_once(tiny):
