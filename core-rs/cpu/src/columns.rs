@@ -173,7 +173,7 @@ impl<'a> Floats<'a> {
             if std::mem::replace(&mut self.filled, true) {
                 return (s.tile)(self.squares, x, y);
             }
-            self.squares.resize(room(n_in, s.size), 0.0);
+            self.squares.resize(room(n_in), 0.0);
             return (s.first)(self.bytes, n_in, x, self.squares, y);
         }
         let row_bytes = n_in * self.kernels.bytes;

@@ -33,7 +33,6 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type F = __m512;
     const ROWS: usize = 16;
     const BIASED: bool = true;
-    const BROADCASTS: bool = true;
 
     #[inline(always)]
     fn splat_i(self, x: i32) -> __m512i {

@@ -41,7 +41,7 @@ pub(crate) struct FloatKernels {
 
 /// Products with floats of a whole tile of tokens, see `dot/squares.rs`.
 pub(crate) struct SquareKernels {
-    /// Lanes, and tokens of the tile.
+    /// Tokens of the tile.
     pub(crate) size: usize,
     pub(crate) first: FirstFn,
     pub(crate) turn: TurnFn,
@@ -188,9 +188,10 @@ macro_rules! quants {
 }
 
 /// A module with the table of one instruction set: `$widest` tokens in its widest tile, of which floats
-/// take one of `$n` at once; `$forms` is how some types are packed for it.
+/// take one of `$n` at once, or all with rows as `dot/squares.rs` has them; `$forms` is how some types are
+/// packed for it.
 macro_rules! instruction_set {
-    ($name:ident, $simd:ty, $token:expr, $widest:literal by [$($n:literal),*], $forms:ident, #[$feature:meta]) => {
+    ($name:ident, $simd:ty, $token:expr, $widest:literal by [$($n:literal),*] $(or $a:literal, $b:literal)?, $forms:ident, #[$feature:meta]) => {
         mod $name {
             use super::*;
             use crate::attend::Element;
@@ -204,12 +205,6 @@ macro_rules! instruction_set {
                     dot::tile::<S, Q, T>(unsafe { $token }, w, n_blocks, x, out);
                 fn strip<W: Float; T>(w: &[u8], n_in: usize, x: Lines<'_>, out: &mut [f32]) =
                     float::strip::<S, W, T>(unsafe { $token }, w, n_in, x, out);
-                fn first<W: Float>(
-                    w: &[u8], n_in: usize, x: &[f32], squares: &mut [f32], out: &mut [f32]
-                ) = squares::first::<S, W>(unsafe { $token }, w, n_in, x, squares, out);
-                fn turn(lines: &mut [f32]) = squares::turn::<S>(lines);
-                fn square(w: &[f32], x: &[f32], out: &mut [f32]) =
-                    squares::tile::<S>(unsafe { $token }, w, x, out);
                 fn attend<K: Element, V: Element; N>(a: &Attend<'_>, out: &mut [f32]) -> Carry =
                     attend::attend::<S, K, V, N>(unsafe { $token }, a, out);
                 fn quantize(x: &[f32], t: usize, size: usize, out: &mut TileMut<'_>) =
@@ -243,13 +238,25 @@ macro_rules! instruction_set {
                 }
             }
 
+            $(
+            const VECTORS: usize = $widest / S::ROWS;
+            entries! { #[$feature];
+                fn first<W: Float>(
+                    w: &[u8], n_in: usize, x: &[f32], squares: &mut [f32], out: &mut [f32]
+                ) = squares::first::<S, W, $a, $b, VECTORS>(unsafe { $token }, w, n_in, x, squares, out);
+                fn turn(lines: &mut [f32]) = squares::turn::<S, $widest>(lines);
+                fn square(w: &[f32], x: &[f32], out: &mut [f32]) =
+                    squares::tile::<S, $a, $b, VECTORS>(unsafe { $token }, w, x, out);
+            }
+            )?
+
             const fn squares<W: Float>() -> Option<SquareKernels> {
-                if !S::BROADCASTS {
-                    return None;
-                }
-                assert!($widest == S::ROWS);
-                let (first, turn, tile) = (first::<W> as FirstFn, turn as TurnFn, square as SquaresFn);
-                Some(SquareKernels { size: $widest, first, turn, tile })
+                $(
+                let _rows_at_once = ($a, $b);
+                return Some(SquareKernels { size: $widest, first: first::<W>, turn, tile: square });
+                )?
+                #[allow(unreachable_code)]
+                None
             }
 
             const fn attends<K: Element, V: Element>() -> [AttendFn; 3] {
@@ -321,22 +328,22 @@ macro_rules! with_tiles {
 instruction_set!(scalar, crate::simd::scalar::Scalar, crate::simd::scalar::Scalar, 8 by [1, 4], in_bits, #[cfg(all())]);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx2, crate::simd::avx2::Avx2<false>, crate::simd::avx2::Avx2::new(), 4 by [1, 2], in_bits,
+    avx2, crate::simd::avx2::Avx2<false>, crate::simd::avx2::Avx2::new(), 16 by [1, 2] or 6, 5, in_bits,
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avxvnni, crate::simd::avx2::Avx2<true>, crate::simd::avx2::Avx2::new(), 4 by [1, 2], in_bits,
+    avxvnni, crate::simd::avx2::Avx2<true>, crate::simd::avx2::Avx2::new(), 16 by [1, 2] or 6, 5, in_bits,
     #[target_feature(enable = "avx2,avxvnni,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 16 by [1, 4], in_bits,
+    avx512, crate::simd::avx512::Avx512<false>, crate::simd::avx512::Avx512::new(), 16 by [1, 4] or 16, 16, in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
-    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 16 by [1, 4], in_bits,
+    avx512vnni, crate::simd::avx512::Avx512<true>, crate::simd::avx512::Avx512::new(), 16 by [1, 4] or 16, 16, in_bits,
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]

@@ -39,9 +39,6 @@ pub(crate) trait Simd: Copy + 'static {
     /// it, and LLVM writes all operands of a chain before its first product, which are more than
     /// there are registers.
     const SHORT_CHAINS: bool = false;
-    /// Whether [`Simd::splat`] of a number in memory is a part of the instruction that uses it. The widest
-    /// tile then has `ROWS` tokens.
-    const BROADCASTS: bool = false;
 
     fn splat_i(self, x: i32) -> Self::I;
     /// `ROWS * 4` bytes from `bytes[at..]`.
