@@ -204,7 +204,9 @@ def test_a_sampler_says_what_it_takes(tiny, llm):
 
 def test_nothing_is_encoded_as_nothing():
     assert puna.quantize([], "Q8_0") == b""
-    with pytest.raises(errors.FormatError, match=r'"x" is \[0\], expected sizes from 1 up'):
+    with pytest.raises(
+        errors.FormatError, match=r'"x" is \[0\], .* a tensor without elements is for no model'
+    ):
         puna.gguf.Writer().add_tensor("x", [])
 
 

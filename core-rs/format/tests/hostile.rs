@@ -129,14 +129,12 @@ fn alignment() {
 #[test]
 fn shapes() {
     refused(file().tensor("t", &[1; 5], 0, 0), "number of dimensions");
-    for shape in [
-        &[0][..],
-        &[u64::MAX],
-        &[1 << 32, 1 << 31],
-        &[1 << 63, 2],
-        &[4, 0, 4],
-    ] {
-        refused(file().tensor("t", shape, 0, 0), "sizes from 1 up");
+    for shape in [&[0][..], &[4, 0, 4]] {
+        let file = file().tensor("t", shape, 0, 0);
+        refused(file, "a tensor without elements is for no model");
+    }
+    for shape in [&[u64::MAX][..], &[1 << 32, 1 << 31], &[1 << 63, 2]] {
+        refused(file().tensor("t", shape, 0, 0), "a product below 2^63");
     }
     refused(file().tensor("t", &[1 << 62], 0, 0), "less than 2^63 bytes");
     refused(file().tensor("t", &[31], 8, 0), "rows of a multiple of 32");
