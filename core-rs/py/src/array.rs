@@ -222,6 +222,12 @@ impl Array {
         }
     }
 
+    /// Python's own error does not say what else there is.
+    fn __setitem__(&self, _index: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let message = "a puna.Array is read-only; numpy.array(array) is a copy that is not";
+        Err(PyTypeError::new_err(message))
+    }
+
     /// The elements as numbers in nested lists, one list a row.
     fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         match &self.data {
@@ -306,11 +312,9 @@ fn nested<'py, T: Copy + IntoPyObject<'py>>(
     PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// The rows of f32 arrays one after another (an array of one dimension is a row); of `n_rows`, if
-/// given, the first so many.
+/// The rows of f32 arrays one after another (an array of one dimension is a row).
 #[pyfunction]
-#[pyo3(signature = (arrays, n_rows=None))]
-pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> Result<Array> {
+pub fn concat(arrays: Vec<Bound<'_, Array>>) -> Result<Array> {
     let mut values = vec![];
     let mut total = 0;
     for array in &arrays {
@@ -325,9 +329,7 @@ pub fn concat(arrays: Vec<Bound<'_, Array>>, n_rows: Option<usize>) -> Result<Ar
             _ => 1,
         };
     }
-    let n_keep = n_rows.map_or(total, |n| n.min(total));
-    values.truncate(values.len() / total.max(1) * n_keep);
-    Ok(Array::f32s(values, &[n_keep]))
+    Ok(Array::f32s(values, &[total]))
 }
 
 /// Rows `start` to `stop` of an f32 array of two dimensions.
