@@ -20,7 +20,7 @@ WHEEL_SOURCES := pyproject.toml wasm/webgpu.js $(wildcard wasm/*.sh wasm/*.py)
 ## build: the release build in .venv, where `import puna` and `puna` work
 build: build/native.stamp
 build/native.stamp: build/venv.stamp pyproject.toml $(RUST_SOURCES)
-	$(RUST) $(BIN)/maturin develop --release --quiet
+	$(RUST) $(BIN)/maturin develop --release
 	@touch $@
 
 ## demo: text from the bundled model, with a timing line
