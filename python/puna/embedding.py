@@ -6,7 +6,7 @@ from typing import Any
 
 from puna import arguments
 from puna._native import core
-from puna.errors import ArgumentError, LongTextError, UnsupportedError
+from puna.errors import ArgumentError, DeviceError, LongTextError, UnsupportedError
 from puna.evaluation import Evaluation
 from puna.hooks import HAS_NUMPY
 from puna.sources import beside_loop
@@ -85,7 +85,7 @@ class Embeddings(Evaluation):
             with self._turn:
                 states = list(self._states_of(group))
             for rows in states:
-                vectors = pooled(rows, self._pooling)
+                vectors = numbers(pooled(rows, self._pooling), len(found))
                 found.append([unit(v) for v in vectors] if normalize else vectors)
         single = self._pooling != NONE
         return [vectors[0] if single else vectors for vectors in found], sum(map(len, tokenized))
@@ -159,6 +159,17 @@ def pooled(rows: Sequence[core.Array], kind: int) -> list[list[float]]:
     if kind in (CLS, RANK):
         return [rows[0].tolist()]
     return [rows[-1].tolist()] if kind == LAST else [row.tolist() for row in rows]
+
+
+def numbers(vectors: list[list[float]], text: int) -> list[list[float]]:
+    """The vectors of a text, where they are numbers."""
+    broken = sum(not math.isfinite(x) for vector in vectors for x in vector)
+    if broken:
+        raise DeviceError(
+            f"embedding of text {text}: {broken} values are NaN or infinite, expected numbers: "
+            "weights of the model are broken, or too large"
+        )
+    return vectors
 
 
 def unit(vector: list[float]) -> list[float]:

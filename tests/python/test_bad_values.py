@@ -1,11 +1,21 @@
 """Values that no type check of Python would stop: named, and the process lives."""
 
 import math
+import struct
 
 import pytest
 
 import puna
 from puna import errors
+
+
+@pytest.fixture
+def broken(tiny, tmp_path):
+    """A model with one weight that is NaN."""
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(tiny)
+    offset = puna.gguf.Reader(path).tensors["output_norm.weight"].offset
+    return tiny[:offset] + struct.pack("<f", math.nan) + tiny[offset + 4 :]
 
 
 @pytest.mark.parametrize("token", [-1, 2**31, 2**64, 2**70])
@@ -226,3 +236,22 @@ def test_what_does_not_fit_is_named_with_what_does(call, says):
     with pytest.raises(puna.PunaError) as caught:
         call(puna.gguf.Writer())
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda llm: llm("abc", temperature=0.0),
+        lambda llm: llm("abc", temperature=1.0),
+        lambda llm: next(llm.generate([1, 2])),
+    ],
+)
+def test_a_weight_that_is_nan_ends_a_completion(broken, call):
+    with puna.Llama(broken, n_ctx=64) as llm, pytest.raises(errors.PunaError, match="NaN"):
+        call(llm)
+
+
+def test_a_weight_that_is_nan_ends_an_embedding(broken):
+    with puna.Llama(broken, n_ctx=64, embedding=True, pooling_type="mean") as llm:
+        with pytest.raises(errors.DeviceError, match="embedding of text 0: .* are NaN or infinite"):
+            llm.embed(["abc"])
