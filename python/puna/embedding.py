@@ -80,7 +80,7 @@ class Embeddings(Evaluation):
             )
         session = self._session
         tokenized = [self._cut(self._tokenizer.encode(text), truncate) for text in inputs]
-        found = []
+        found: list[list[list[float]]] = []
         for group in batches(tokenized, session.n_batch, session.n_seq_max):
             with self._turn:
                 states = list(self._states_of(group))

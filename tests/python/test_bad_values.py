@@ -252,6 +252,8 @@ def test_a_weight_that_is_nan_ends_a_completion(broken, call):
 
 
 def test_a_weight_that_is_nan_ends_an_embedding(broken):
-    with puna.Llama(broken, n_ctx=64, embedding=True, pooling_type="mean") as llm:
-        with pytest.raises(errors.DeviceError, match="embedding of text 0: .* are NaN or infinite"):
-            llm.embed(["abc"])
+    with (
+        puna.Llama(broken, n_ctx=64, embedding=True, pooling_type="mean") as llm,
+        pytest.raises(errors.DeviceError, match="embedding of text 0: .* are NaN or infinite"),
+    ):
+        llm.embed(["abc"])
