@@ -146,7 +146,13 @@ impl Activations {
         }
     }
 
-    /// Tokens of a tile from `first` on, for weights that are floats.
+    /// All tokens of a tile whose lines were transposed, see `dot/squares.rs`.
+    pub(crate) fn transposed(&self, span: TileSpan, n_in: usize) -> &[f32] {
+        let n = n_in.next_multiple_of(self.n_lanes);
+        self.lines.get(span.at * n..(span.at + span.size) * n)
+    }
+
+    /// Tokens of a tile from `first` on, for weights that are floats; of a tile that was not transposed.
     pub(crate) fn lines(&self, span: TileSpan, first: usize, n_in: usize) -> Lines<'_> {
         let n = n_in.next_multiple_of(self.n_lanes);
         let (from, to) = (span.at * n, (span.at + span.size) * n);
@@ -169,11 +175,11 @@ impl Activations {
         }
     }
 
-    /// Turns the lines of a tile whose rows are all in, where kernels want them turned; by its worker.
-    pub(crate) fn turn_lines(&self, span: TileSpan, n_in: usize, kernels: &Kernels) {
-        if let Some(turn) = kernels.turn(span.size) {
+    /// Transposes the lines of a tile whose rows are all in, where kernels want that; by its worker.
+    pub(crate) fn transpose_lines(&self, span: TileSpan, n_in: usize, kernels: &Kernels) {
+        if let Some(transpose) = kernels.transpose(span.size) {
             let n = n_in.next_multiple_of(self.n_lanes);
-            turn(self.lines.get_mut(span.at * n..(span.at + span.size) * n));
+            transpose(self.lines.get_mut(span.at * n..(span.at + span.size) * n));
         }
     }
 }

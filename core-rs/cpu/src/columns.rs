@@ -37,7 +37,7 @@ pub(crate) struct Groups<'a> {
     n: usize,
 }
 
-/// Columns of floats, each a row of the file.
+/// Columns of floats, each a row: of the file, or decoded.
 pub(crate) struct Floats<'a> {
     kernels: &'static FloatKernels,
     bytes: &'a [u8],
@@ -58,7 +58,7 @@ pub(crate) struct Decoded {
 /// Columns `c` of a matrix, `n_in` elements each.
 ///
 /// # Errors
-/// Their file is shorter than it was.
+/// Their file is shorter than it was; bytes that their type's decoder refuses.
 pub(crate) fn columns<'a>(
     ctx: &Ctx<'a>,
     id: WeightId,
@@ -169,11 +169,13 @@ impl<'a> Floats<'a> {
         part: &mut Block,
     ) {
         if let Some(s) = self.kernels.squares(tile.size) {
-            let x = x.lines(tile, 0, n_in).x;
+            let x = x.transposed(tile, n_in);
             if std::mem::replace(&mut self.filled, true) {
-                return (s.tile)(self.squares, x, y);
+                return (s.next)(self.squares, x, y);
             }
-            self.squares.resize(room(n_in), 0.0);
+            if self.squares.len() < room(n_in) {
+                self.squares.resize(room(n_in), 0.0);
+            }
             return (s.first)(self.bytes, n_in, x, self.squares, y);
         }
         let row_bytes = n_in * self.kernels.bytes;

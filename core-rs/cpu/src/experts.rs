@@ -102,7 +102,7 @@ fn gather(ctx: &Ctx<'_>, l: &LinearExperts) -> (Vec<Pair>, Vec<Group>) {
     (chosen.into_iter().map(|c| c.1).collect(), groups)
 }
 
-/// Quantizes the rows of a tile; `shared` is `None` where every worker does.
+/// Puts the rows of a tile as kernels want them; `shared` is `None` where every worker does.
 fn prepare(
     ctx: &mut Ctx<'_>,
     l: &LinearExperts,
@@ -112,12 +112,12 @@ fn prepare(
 ) {
     let is_int = |id: &WeightId| matches!(ctx.weight(*id), Weight::Packed(_));
     let (ints, floats) = (l.weights.iter().any(is_int), !l.weights.iter().all(is_int));
+    let to = shared.unwrap_or(&ctx.local.activations);
     for (t, pair) in pairs.iter().enumerate() {
         let x = match l.x.width == n_in {
             true => ctx.row(l.x, pair.row),
             false => ctx.row(l.x.columns(pair.slot * n_in, n_in), pair.row),
         };
-        let to = shared.unwrap_or(&ctx.local.activations);
         if ints {
             (ctx.core.kernels.quantize)(x, t, tile.size, &mut to.tile_mut(tile, n_in));
         }
@@ -126,8 +126,7 @@ fn prepare(
         }
     }
     if floats {
-        let to = shared.unwrap_or(&ctx.local.activations);
-        to.turn_lines(tile, n_in, ctx.core.kernels);
+        to.transpose_lines(tile, n_in, ctx.core.kernels);
     }
 }
 
@@ -199,7 +198,7 @@ fn one_block(
     let c = block * COLUMNS;
     let n = COLUMNS.min(ctx.core.plan.graph.weight(id).n_out() - c);
     let own = rows.start.max(c)..rows.end.min(c + n);
-    let [mut decoded, other] = std::mem::take(&mut ctx.local.decoded);
+    let mut decoded = std::mem::take(&mut ctx.local.decoded[0]);
     let mut weights = columns(ctx, id, c..c + n, n_in, &mut decoded)?;
     let core = ctx.core;
     let x = match alone {
@@ -217,7 +216,7 @@ fn one_block(
             out.copy_from_slice(&y[own.start - c..own.end - c]);
         }
     }
-    ctx.local.decoded = [decoded, other];
+    ctx.local.decoded[0] = decoded;
     Ok(())
 }
 

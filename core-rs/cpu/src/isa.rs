@@ -101,11 +101,12 @@ impl Isa {
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn is_available(self) -> bool {
         use std::arch::is_x86_feature_detected as has;
-        let avx512 = || has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("fma");
+        let avx2 = || has!("avx2") && has!("fma") && has!("f16c");
+        let avx512 = || avx2() && has!("avx512f") && has!("avx512bw") && has!("avx512vl");
         match self {
             Isa::Scalar => true,
-            Isa::Avx2 => has!("avx2") && has!("fma") && has!("f16c"),
-            Isa::AvxVnni => Isa::Avx2.is_available() && has!("avxvnni"),
+            Isa::Avx2 => avx2(),
+            Isa::AvxVnni => avx2() && has!("avxvnni"),
             Isa::Avx512 => avx512(),
             Isa::Avx512Vnni => avx512() && has!("avx512vnni"),
             Isa::Avx512Amx => Isa::Avx512Vnni.is_available() && crate::simd::amx::is_granted(),

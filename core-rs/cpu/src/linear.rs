@@ -62,13 +62,14 @@ pub(crate) fn fused(ctx: &mut Ctx<'_>, f: &FusedLinear) -> Result<()> {
     multiply(ctx, f, tiles)
 }
 
-/// Adds, norms and quantizes the rows of a tile; `shared` is `None` where every worker does.
+/// Adds and norms the rows of a tile and puts them as kernels want them; `shared` is `None` where every worker does.
 fn prepare(ctx: &mut Ctx<'_>, f: &FusedLinear, tile: TileSpan, shared: Option<&Activations>) {
     let n_in = f.x.width;
     let is_int = |p: &Part| matches!(ctx.weight(p.weight), Weight::Packed(_));
     let (ints, floats) = (f.parts.iter().any(is_int), !f.parts.iter().all(is_int));
     let writes_sum = shared.is_some() || ctx.worker == 0;
     let (mut sum, mut normed) = std::mem::take(&mut ctx.local.rows);
+    let to = shared.unwrap_or(&ctx.local.activations);
     for t in 0..tile.n_used {
         let row = tile.first + t;
         let mut x = ctx.row(f.x, row);
@@ -84,7 +85,6 @@ fn prepare(ctx: &mut Ctx<'_>, f: &FusedLinear, tile: TileSpan, shared: Option<&A
             norm(ctx, n, x, &mut normed);
             x = &normed;
         }
-        let to = shared.unwrap_or(&ctx.local.activations);
         if ints {
             (ctx.core.kernels.quantize)(x, t, tile.size, &mut to.tile_mut(tile, n_in));
         }
@@ -93,8 +93,7 @@ fn prepare(ctx: &mut Ctx<'_>, f: &FusedLinear, tile: TileSpan, shared: Option<&A
         }
     }
     if floats {
-        let to = shared.unwrap_or(&ctx.local.activations);
-        to.turn_lines(tile, n_in, ctx.core.kernels);
+        to.transpose_lines(tile, n_in, ctx.core.kernels);
     }
     ctx.local.rows = (sum, normed);
 }

@@ -14,7 +14,7 @@ macro_rules! for_subs {
     )* };
 }
 
-/// Repeats a body for token 0, 1, … below `$n`, spelled out: sums stay in registers only where
+/// Repeats a body for token (or row) 0, 1, … below `$n`, spelled out: sums stay in registers only where
 /// their index is a constant, and compilers leave a loop of this size rolled up.
 macro_rules! for_tokens {
     ($t:ident < $n:expr, $body:block) => {

@@ -1,7 +1,7 @@
 //! Floats times a whole tile of tokens, where an instruction set gets by with a broadcast for each product.
 //!
 //! Slow algorithm: `y[t][r] = sum over k of w[r][k] * x[t][k]`. Departures:
-//! 1. Lanes are tokens, `V` vectors of them: the activations are turned, once for all weights, and no sum
+//! 1. Lanes are tokens, `V` vectors of them: the activations are transposed, once for all weights, and no sum
 //!    crosses lanes.
 //! 2. A block of [`COLUMNS`] rows is converted to f32, so that its elements can be broadcast: by the first
 //!    tile, for which memory is waited anyway, and for all that follow.
@@ -9,13 +9,13 @@
 //!    where the broadcast is a part of the product, all sixteen; with AVX2 six, five and five.
 //!
 //! ```text
-//! activations  [n_in / ROWS][ROWS elements][V * ROWS tokens]   lines of `float.rs`, each block turned
+//! activations  [n_in / ROWS][ROWS elements][V * ROWS tokens]   lines of `float.rs`, each block transposed
 //! weights      [n_in / ROWS][COLUMNS rows][ROWS elements]      the last square filled up with zeros
 //! ```
 //!
 //! The strips of `float.rs` read all activations of a tile once for every four rows, 32 bytes a cycle from the
-//! second cache with AVX-512, and convert weights for every few tokens. This is a quarter faster there, an
-//! eighth with AVX2 (F16 on a Zen 5 server).
+//! second cache with AVX-512, and convert weights for every few tokens. This has 31 % more products a second
+//! there, 15 % with AVX2 (`bench_kernels F16 n=512` on a Zen 5 server).
 
 use super::float::{Float, MAX_LANES, last};
 use crate::columns::{COLUMNS, MAX_TILE};
@@ -23,16 +23,17 @@ use crate::pack::LINE;
 use crate::simd::Simd;
 
 /// How far ahead of its conversion a row is fetched: measured, 4 to 20 lines tried.
-const AHEAD_BYTES: usize = 4 * LINE;
+const ROW_AHEAD_BYTES: usize = 4 * LINE;
 
-/// Elements that [`first`] converts, of rows of `n_in`.
+/// Room for what [`first`] converts of rows of `n_in` elements, with any instruction set.
 pub(crate) fn room(n_in: usize) -> usize {
     n_in.next_multiple_of(MAX_LANES) * COLUMNS
 }
 
-/// Turns the blocks of a tile's lines, `T` tokens: `[token][element]` becomes `[element][token]`.
+/// Transposes the blocks of a tile's lines, `T` tokens: `[token][element]` becomes `[element][token]`.
 #[inline(always)]
-pub(crate) fn turn<S: Simd, const T: usize>(lines: &mut [f32]) {
+pub(crate) fn transpose<S: Simd, const T: usize>(lines: &mut [f32]) {
+    const { assert!(T.is_multiple_of(S::ROWS) && T <= MAX_TILE) };
     let mut copy = [0.0; MAX_TILE * MAX_LANES];
     for block in lines.chunks_exact_mut(T * S::ROWS) {
         let copy = &mut copy[..T * S::ROWS];
@@ -46,7 +47,7 @@ pub(crate) fn turn<S: Simd, const T: usize>(lines: &mut [f32]) {
 }
 
 /// Products of up to [`COLUMNS`] whole rows of `n_in` elements with the first tile, `out[t * COLUMNS + r]`, and
-/// in `squares` the rows for [`tile`], which has the others. The last row stands in for those missing.
+/// in `squares` the rows for [`next`], which has the others. The last row stands in for those missing.
 #[inline(always)]
 pub(crate) fn first<S: Simd, W: Float, const A: usize, const B: usize, const V: usize>(
     s: S,
@@ -66,7 +67,7 @@ pub(crate) fn first<S: Simd, W: Float, const A: usize, const B: usize, const V: 
         for r in 0..COLUMNS {
             let row = &w[r.min(last_row) * row_bytes..][..row_bytes];
             if at.is_multiple_of(LINE) {
-                s.prefetch(row, at + AHEAD_BYTES);
+                s.prefetch(row, at + ROW_AHEAD_BYTES);
             }
             let w = match at + S::ROWS * W::BYTES <= row_bytes {
                 true => W::load(s, row, at),
@@ -82,9 +83,9 @@ pub(crate) fn first<S: Simd, W: Float, const A: usize, const B: usize, const V: 
     }
 }
 
-/// Products of what [`first`] converted with what [`turn`] turned: `out[t * COLUMNS + r]`.
+/// Products of what [`first`] converted with another tile: `out[t * COLUMNS + r]`.
 #[inline(always)]
-pub(crate) fn tile<S: Simd, const A: usize, const B: usize, const V: usize>(
+pub(crate) fn next<S: Simd, const A: usize, const B: usize, const V: usize>(
     s: S,
     w: &[f32],
     x: &[f32],

@@ -7,7 +7,7 @@ use puna_graph::{Act, RopeLayout};
 use crate::activations::{self, Tile, TileMut};
 use crate::attend::{self, Attend, Carry, Half, Single};
 use crate::dot::float::Lines;
-use crate::dot::{self, Quant, float, for_quants, squares};
+use crate::dot::{self, Quant, float, for_quants};
 use crate::isa::{HAS_SCALAR, Isa};
 use crate::pack::Layout;
 use crate::rows;
@@ -18,8 +18,8 @@ use crate::simd::amx;
 pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
 pub(crate) type StripFn = fn(&[u8], usize, Lines<'_>, &mut [f32]);
 pub(crate) type FirstFn = fn(&[u8], usize, &[f32], &mut [f32], &mut [f32]);
-pub(crate) type TurnFn = fn(&mut [f32]);
-pub(crate) type SquaresFn = fn(&[f32], &[f32], &mut [f32]);
+pub(crate) type TransposeFn = fn(&mut [f32]);
+pub(crate) type NextFn = fn(&[f32], &[f32], &mut [f32]);
 pub(crate) type LayerNormFn = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 pub(crate) type RopeFn = fn(RopeLayout, &[f32], &[f32], &[f32], &mut [f32]);
 pub(crate) type AttendFn = fn(&Attend<'_>, &mut [f32]) -> Carry;
@@ -44,8 +44,8 @@ pub(crate) struct SquareKernels {
     /// Tokens of the tile.
     pub(crate) size: usize,
     pub(crate) first: FirstFn,
-    pub(crate) turn: TurnFn,
-    pub(crate) tile: SquaresFn,
+    pub(crate) transpose: TransposeFn,
+    pub(crate) next: NextFn,
 }
 
 /// All kernels of one instruction set; the functions are those of `rows.rs`, `activations.rs`,
@@ -102,9 +102,10 @@ impl Kernels {
         self.floats.iter().find(|f| f.dtype == dtype)
     }
 
-    /// What turns the lines of a tile of `size` tokens, where kernels want them turned.
-    pub(crate) fn turn(&self, size: usize) -> Option<TurnFn> {
-        self.floats[0].squares(size).map(|s| s.turn)
+    /// What transposes the lines of a tile of `size` tokens, where kernels for floats want that: all types' or
+    /// none.
+    pub(crate) fn transpose(&self, size: usize) -> Option<TransposeFn> {
+        self.floats[0].squares(size).map(|s| s.transpose)
     }
 
     /// The kernel for `n` queries, and how many it takes.
@@ -240,20 +241,21 @@ macro_rules! instruction_set {
 
             $(
             const VECTORS: usize = $widest / S::ROWS;
+            // SAFETY of making tokens: as for calling `inner`, see `entries`.
             entries! { #[$feature];
                 fn first<W: Float>(
                     w: &[u8], n_in: usize, x: &[f32], squares: &mut [f32], out: &mut [f32]
-                ) = squares::first::<S, W, $a, $b, VECTORS>(unsafe { $token }, w, n_in, x, squares, out);
-                fn turn(lines: &mut [f32]) = squares::turn::<S, $widest>(lines);
-                fn square(w: &[f32], x: &[f32], out: &mut [f32]) =
-                    squares::tile::<S, $a, $b, VECTORS>(unsafe { $token }, w, x, out);
+                ) = dot::squares::first::<S, W, $a, $b, VECTORS>(unsafe { $token }, w, n_in, x, squares, out);
+                fn transpose(lines: &mut [f32]) = dot::squares::transpose::<S, $widest>(lines);
+                fn next(w: &[f32], x: &[f32], out: &mut [f32]) =
+                    dot::squares::next::<S, $a, $b, VECTORS>(unsafe { $token }, w, x, out);
             }
             )?
 
             const fn squares<W: Float>() -> Option<SquareKernels> {
                 $(
-                let _rows_at_once = ($a, $b);
-                return Some(SquareKernels { size: $widest, first: first::<W>, turn, tile: square });
+                let _ = ($a, $b); // a repetition must name one of its variables
+                return Some(SquareKernels { size: $widest, first: first::<W>, transpose, next });
                 )?
                 #[allow(unreachable_code)]
                 None
