@@ -100,7 +100,7 @@ INSTEAD = {
     "rope_freq_scale change it",
     "LLAMA_FTYPE_": "puna.quantize_file takes a file type by its name, such as 'Q4_K_M'",
     "gguf_": "puna.gguf reads and writes files",
-    "llama_cpp": "Puna has no module of llama.cpp's C functions, and those of vocabularies in puna itself",
+    "llama_cpp": "Puna has no module of llama.cpp's C functions; those of vocabularies are in puna itself",
     "llama_tokenize": "Llama.tokenize does it, without a model's weights puna.Tokenizer",
     "llama_detokenize": "Llama.detokenize does it, without a model's weights puna.Tokenizer",
     "llama_chat_": "Llama.create_chat_completion takes messages, puna.chat.render writes them by a template",

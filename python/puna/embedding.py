@@ -85,7 +85,7 @@ class Embeddings(Evaluation):
             with self._turn:
                 states = list(self._states_of(group))
             for rows in states:
-                vectors = numbers(pooled(rows, self._pooling), len(found))
+                vectors = finite(pooled(rows, self._pooling), len(found))
                 found.append([unit(v) for v in vectors] if normalize else vectors)
         single = self._pooling != NONE
         return [vectors[0] if single else vectors for vectors in found], sum(map(len, tokenized))
@@ -161,7 +161,7 @@ def pooled(rows: Sequence[core.Array], kind: int) -> list[list[float]]:
     return [rows[-1].tolist()] if kind == LAST else [row.tolist() for row in rows]
 
 
-def numbers(vectors: list[list[float]], text: int) -> list[list[float]]:
+def finite(vectors: list[list[float]], text: int) -> list[list[float]]:
     """The vectors of a text, where they are numbers."""
     broken = sum(not math.isfinite(x) for vector in vectors for x in vector)
     if broken:

@@ -10,11 +10,9 @@ from puna import errors
 
 
 @pytest.fixture
-def broken(tiny, tmp_path):
+def broken(tiny):
     """A model with one weight that is NaN."""
-    path = tmp_path / "broken.gguf"
-    path.write_bytes(tiny)
-    offset = puna.gguf.Reader(path).tensors["output_norm.weight"].offset
+    offset = puna.gguf.Reader(tiny).tensors["output_norm.weight"].offset
     return tiny[:offset] + struct.pack("<f", math.nan) + tiny[offset + 4 :]
 
 

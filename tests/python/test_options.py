@@ -146,11 +146,14 @@ def test_no_threads_and_none_are_as_many_as_there_are_processors(tiny, made):
         assert llm.device == expected.device
 
 
-def test_a_file_is_quantized_on_as_many_threads_by_default(tiny, tmp_path):
+def test_a_quantized_file_is_the_same_whatever_threads_wrote_it(tiny, tmp_path):
     written = []
     for given in ({}, dict(n_threads=0), dict(n_threads=None), dict(n_threads=1)):
         puna.quantize_file(tiny, tmp_path / "q.gguf", "Q8_0", **given)
         written.append((tmp_path / "q.gguf").read_bytes())
     assert len(set(written)) == 1
+
+
+def test_a_number_of_threads_below_zero_is_named(tiny):
     with pytest.raises(errors.ArgumentError, match="n_threads = -1, expected a whole number, 0 to 1024"):
         puna.quantize_file(tiny, None, "Q8_0", n_threads=-1)

@@ -60,7 +60,8 @@ def run(given: argparse.Namespace) -> int:
             print(f"{token:6} -> '{shown}'")
     if given.show_count:
         print(f"Total number of tokens: {len(tokens)}")
-    note_bundled(given, Reader(path).metadata, "cuts the text")
+    if not given.model:
+        note_bundled(given, Reader(path).metadata, "cuts the text")
     return 0
 
 
