@@ -5,6 +5,7 @@ import io
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -191,6 +192,7 @@ class Terminal:
         def control():  # Ctrl-C goes to whom the terminal belongs to
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell ignores it for what runs beside it
 
         streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
         environment = os.environ | {"TERM": "xterm"}
