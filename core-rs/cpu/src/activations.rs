@@ -14,6 +14,8 @@
 //! llama.cpp has one scale for 256 elements before K types; 32 are nearer to the unrounded product.
 //! A block with a NaN or an infinity gets the scale NaN, so that broken numbers stay visible.
 
+use std::ops::Range;
+
 use crate::dot::SUB;
 use crate::dot::float::Lines;
 use crate::simd::{Kernels, Shared, Simd};
@@ -146,27 +148,29 @@ impl Activations {
         }
     }
 
+    /// Where the lines of a tile are.
+    fn places(&self, span: TileSpan, n_in: usize) -> Range<usize> {
+        let n = n_in.next_multiple_of(self.n_lanes);
+        span.at * n..(span.at + span.size) * n
+    }
+
     /// All tokens of a tile whose lines were transposed, see `dot/squares.rs`.
     pub(crate) fn transposed(&self, span: TileSpan, n_in: usize) -> &[f32] {
-        let n = n_in.next_multiple_of(self.n_lanes);
-        self.lines.get(span.at * n..(span.at + span.size) * n)
+        self.lines.get(self.places(span, n_in))
     }
 
     /// Tokens of a tile from `first` on, for weights that are floats; of a tile that was not transposed.
     pub(crate) fn lines(&self, span: TileSpan, first: usize, n_in: usize) -> Lines<'_> {
-        let n = n_in.next_multiple_of(self.n_lanes);
-        let (from, to) = (span.at * n, (span.at + span.size) * n);
+        let Range { start, end } = self.places(span, n_in);
         Lines {
-            x: self.lines.get(from + first * self.n_lanes..to),
+            x: self.lines.get(start + first * self.n_lanes..end),
             size: span.size,
         }
     }
 
     /// Puts row `x` in as token `t` of a tile, by the worker that owns it.
     pub(crate) fn put_lines(&self, span: TileSpan, t: usize, x: &[f32]) {
-        let n = x.len().next_multiple_of(self.n_lanes);
-        let (from, to) = (span.at * n, (span.at + span.size) * n);
-        let lines = self.lines.get_mut(from..to);
+        let lines = self.lines.get_mut(self.places(span, x.len()));
         let of_token = lines.chunks_exact_mut(self.n_lanes).skip(t);
         for (line, x) in of_token.step_by(span.size).zip(x.chunks(self.n_lanes)) {
             let (whole, rest) = line.split_at_mut(x.len());
@@ -178,8 +182,7 @@ impl Activations {
     /// Transposes the lines of a tile whose rows are all in, where kernels want that; by its worker.
     pub(crate) fn transpose_lines(&self, span: TileSpan, n_in: usize, kernels: &Kernels) {
         if let Some(transpose) = kernels.transpose(span.size) {
-            let n = n_in.next_multiple_of(self.n_lanes);
-            transpose(self.lines.get_mut(span.at * n..(span.at + span.size) * n));
+            transpose(self.lines.get_mut(self.places(span, n_in)));
         }
     }
 }

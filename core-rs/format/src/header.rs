@@ -329,16 +329,13 @@ pub(crate) fn tensor_size(name: &str, dtype: DType, shape: &[u64]) -> Result<(u6
     let mut n_elements = 1u64;
     for &n in shape {
         let product = n_elements.checked_mul(n).filter(|&p| p <= i64::MAX as u64);
-        let expected = match product {
+        let refused = |expected| Error::invalid(what(), format!("{shape:?}"), expected);
+        n_elements = product.ok_or_else(|| refused("sizes from 1 up with a product below 2^63"))?;
+        if n_elements == 0 {
             // GGUF can hold one, and llama.cpp loads it; rows of it cannot be counted.
-            Some(0) => "sizes from 1 up: a tensor without elements is for no model",
-            Some(product) => {
-                n_elements = product;
-                continue;
-            }
-            None => "sizes from 1 up with a product below 2^63",
-        };
-        return Err(Error::invalid(what(), format!("{shape:?}"), expected));
+            let expected = "sizes from 1 up: a tensor without elements is for no model";
+            return Err(refused(expected));
+        }
     }
     let row_len = shape.first().copied().unwrap_or(1);
     let block_len = dtype.block_len() as u64;
