@@ -1,4 +1,4 @@
-//! A block of columns of a matrix, ready to be multiplied with tiles of tokens, whatever its type is: packed
+//! Some columns of a matrix, ready to be multiplied with tiles of tokens, whatever its type is: packed
 //! groups, strips of floats or squares of floats (`dot/`).
 
 use std::ops::Range;
@@ -11,19 +11,27 @@ use crate::activations::{Activations, TileSpan};
 use crate::dot::float::STRIP;
 use crate::dot::squares::room;
 use crate::run::Ctx;
-use crate::simd::kernels::{FloatKernels, QuantKernels};
+use crate::simd::kernels::FloatKernels;
 use crate::weight::{Packed, Plain, Weight};
 
 /// Columns of a block: a multiple of every instruction set's rows and of a strip.
 pub(crate) const COLUMNS: usize = 16;
 /// Most tokens of a tile.
 pub(crate) const MAX_TILE: usize = 16;
-/// Results of a tile, `[token][COLUMNS]`.
+/// Results of a tile, `[token][stride]` with the stride of [`stride`].
 pub(crate) type Block = [f32; MAX_TILE * COLUMNS];
 pub(crate) const ZEROS: Block = [0.0; MAX_TILE * COLUMNS];
 
-/// Up to [`COLUMNS`] columns. They live on the stack for one block at a time.
-#[allow(clippy::large_enum_variant)]
+/// From the results of one token of a tile to those of the next: one token alone may have those of
+/// many blocks of columns.
+pub(crate) fn stride(tile: TileSpan) -> usize {
+    match tile.size {
+        1 => MAX_TILE * COLUMNS,
+        _ => COLUMNS,
+    }
+}
+
+/// Columns of a block, or those of several for one token.
 pub(crate) enum Columns<'a> {
     Groups(Groups<'a>),
     Floats(Floats<'a>),
@@ -31,10 +39,9 @@ pub(crate) enum Columns<'a> {
 
 /// Columns of a type with integer kernels.
 pub(crate) struct Groups<'a> {
-    kernels: &'static QuantKernels,
-    n_blocks: usize,
-    groups: [&'a [u8]; COLUMNS],
-    n: usize,
+    packed: &'a Packed,
+    /// By their number in the matrix.
+    groups: Range<usize>,
 }
 
 /// Columns of floats, each a row: of the file, or decoded.
@@ -74,7 +81,7 @@ pub(crate) fn columns<'a>(
 }
 
 impl Columns<'_> {
-    /// `y[t * COLUMNS + c]` for the tokens of a tile; `part` is room for those of a group.
+    /// `y[t * stride + c]` for the tokens of a tile, see [`stride`]; `part` is room for those of a group.
     pub(crate) fn product(
         &mut self,
         x: &Activations,
@@ -91,17 +98,11 @@ impl Columns<'_> {
 }
 
 impl<'a> Groups<'a> {
-    fn new(p: &'a Packed, c: Range<usize>) -> Self {
-        let rows = p.kernels.layout.rows;
-        let (mut groups, n) = ([&[][..]; COLUMNS], c.len().div_ceil(rows));
-        for (g, group) in groups[..n].iter_mut().enumerate() {
-            *group = p.group(c.start / rows + g);
-        }
+    fn new(packed: &'a Packed, c: Range<usize>) -> Self {
+        let rows = packed.kernels.layout.rows;
         Groups {
-            kernels: p.kernels,
-            n_blocks: p.n_blocks(),
-            groups,
-            n,
+            packed,
+            groups: c.start / rows..c.end.div_ceil(rows),
         }
     }
 
@@ -113,14 +114,17 @@ impl<'a> Groups<'a> {
         y: &mut Block,
         part: &mut Block,
     ) {
-        let (run, rows) = (self.kernels.tile(tile.size), self.kernels.layout.rows);
+        let (w, kernels) = (self.packed, self.packed.kernels);
+        let (run, rows) = (kernels.tile(tile.size), kernels.layout.rows);
         let x = x.tile(tile, n_in);
-        if rows == COLUMNS {
-            return run(self.groups[0], self.n_blocks, x, y);
-        }
-        for (g, group) in self.groups[..self.n].iter().enumerate() {
-            run(group, self.n_blocks, x, part);
-            spread(part, rows, tile.size, g * rows, y);
+        let groups = self.groups.clone().map(|g| w.group(g));
+        for (i, group) in groups.enumerate() {
+            if tile.size == 1 || rows == COLUMNS {
+                run(group, w.n_blocks(), x, &mut y[i * rows..]);
+            } else {
+                run(group, w.n_blocks(), x, part);
+                spread(part, rows, tile.size, &mut y[i * rows..]);
+            }
         }
     }
 }
@@ -185,17 +189,17 @@ impl<'a> Floats<'a> {
             while t < tile.size {
                 let (at_once, run) = self.kernels.strip(tile.size - t);
                 run(w, n_in, x.lines(tile, t, n_in), part);
-                spread(part, STRIP, at_once, first, &mut y[t * COLUMNS..]);
+                spread(part, STRIP, at_once, &mut y[t * COLUMNS + first..]);
                 t += at_once;
             }
         }
     }
 }
 
-/// Copies `[n][width]` into columns `at ..` of `[n][COLUMNS]`.
-fn spread(from: &[f32], width: usize, n: usize, at: usize, to: &mut [f32]) {
-    let rows = to.chunks_exact_mut(COLUMNS).zip(from.chunks_exact(width));
+/// Copies `[n][width]` into the first columns of `[n][COLUMNS]`.
+fn spread(from: &[f32], width: usize, n: usize, to: &mut [f32]) {
+    let rows = to.chunks_mut(COLUMNS).zip(from.chunks_exact(width));
     for (to, from) in rows.take(n) {
-        to[at..at + width].copy_from_slice(from);
+        to[..width].copy_from_slice(from);
     }
 }

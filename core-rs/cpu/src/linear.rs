@@ -8,7 +8,7 @@
 use puna_graph::{Added, FusedLinear, Operand, Part, Result, WeightId};
 
 use crate::activations::{Activations, TileSpan};
-use crate::columns::{Block, COLUMNS, ZEROS, columns};
+use crate::columns::{Block, COLUMNS, ZEROS, columns, stride};
 use crate::rows::add;
 use crate::run::Ctx;
 use crate::simple::norm;
@@ -49,7 +49,7 @@ pub(crate) fn fused(ctx: &mut Ctx<'_>, f: &FusedLinear) -> Result<()> {
     let core = ctx.core;
     match tiles {
         [] => return Ok(()),
-        [one] if one.size == 1 => prepare(ctx, f, *one, None),
+        [one] if alone(tiles) => prepare(ctx, f, *one, None),
         _ => {
             for tile in tiles.iter().skip(ctx.worker).step_by(ctx.n_workers) {
                 prepare(ctx, f, *tile, Some(&core.activations));
@@ -120,23 +120,41 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
     let n_blocks: usize = widths[..n_parts].iter().map(|n| n.div_ceil(COLUMNS)).sum();
     // Few blocks at a time when there is much work in each, else enough to pay for taking them.
     let at_once = match tiles.len() {
-        1 => (n_blocks / (32 * ctx.n_workers)).clamp(1, 8),
+        1 => (n_blocks / (32 * ctx.n_workers)).clamp(1, AT_ONCE),
         _ => 1,
+    };
+    let is_decoded =
+        |p: &Part| matches!(ctx.weight(p.weight), Weight::Plain(w) if w.kernels.is_none());
+    let together = match alone(tiles) && !f.parts.iter().any(is_decoded) {
+        true => AT_ONCE,
+        false => 1,
     };
     let mut room = Room {
         y: ZEROS,
         up: ZEROS,
         part: ZEROS,
     };
-    while let Some(blocks) = ctx.take_next_to(n_blocks, at_once) {
-        for block in blocks {
-            one_block(ctx, f, tiles, place(&widths, block), &mut room)?;
+    while let Some(mut blocks) = ctx.take_next_to(n_blocks, at_once) {
+        while !blocks.is_empty() {
+            let place = place(&widths, blocks.start, blocks.len().min(together));
+            one_place(ctx, f, tiles, place, &mut room)?;
+            blocks.start += place.n.div_ceil(COLUMNS);
         }
     }
     Ok(())
 }
 
-/// A block of columns: of which part, from which of its columns on, how many, and where they go.
+/// Most blocks that are taken at once.
+const AT_ONCE: usize = 8;
+
+/// Whether there is one token only. It takes the columns of several blocks together, so that memory is
+/// read in long runs.
+fn alone(tiles: &[TileSpan]) -> bool {
+    matches!(tiles, [one] if one.size == 1)
+}
+
+/// Columns of a block or several: of which part, from which of its columns on, how many, and where they
+/// go.
 #[derive(Clone, Copy)]
 struct Place {
     part: usize,
@@ -145,8 +163,8 @@ struct Place {
     col: usize,
 }
 
-/// Block `block` of parts of these widths.
-fn place(widths: &[usize], mut block: usize) -> Place {
+/// Up to `n` blocks from `block` of parts of these widths, in one part.
+fn place(widths: &[usize], mut block: usize, n: usize) -> Place {
     let (mut part, mut col) = (0, 0);
     while block >= widths[part].div_ceil(COLUMNS) {
         block -= widths[part].div_ceil(COLUMNS);
@@ -157,13 +175,13 @@ fn place(widths: &[usize], mut block: usize) -> Place {
     Place {
         part,
         c,
-        n: COLUMNS.min(widths[part] - c),
+        n: (n * COLUMNS).min(widths[part] - c),
         col: col + c,
     }
 }
 
-/// The columns of one block, for all tokens.
-fn one_block(
+/// The columns of one place, for all tokens.
+fn one_place(
     ctx: &mut Ctx<'_>,
     f: &FusedLinear,
     tiles: &[TileSpan],
@@ -182,9 +200,9 @@ fn one_block(
         Some(act) => Some((act, of(of_up, &mut decoded_up)?)),
         None => None,
     };
-    let x = match tiles {
-        [one] if one.size == 1 => &ctx.local.activations,
-        _ => &core.activations,
+    let x = match alone(tiles) {
+        true => &ctx.local.activations,
+        false => &core.activations,
     };
     for &tile in tiles {
         weights.product(x, tile, n_in, &mut room.y, &mut room.part);
@@ -192,7 +210,7 @@ fn one_block(
         if let Some((act, up)) = &mut glu {
             up.product(x, tile, n_in, &mut room.up, &mut room.part);
             bias(ctx, f, of_up, tile, &mut room.up);
-            let len = tile.size * COLUMNS;
+            let len = used(tile, place);
             (core.kernels.glu)(*act, &mut room.y[..len], &room.up[..len]);
         }
         finish(ctx, f, tile, place, &mut room.y);
@@ -206,8 +224,16 @@ fn bias(ctx: &Ctx<'_>, f: &FusedLinear, place: Place, tile: TileSpan, y: &mut Bl
         return;
     };
     let bias = &ctx.weight(id).vector()[place.c..][..place.n];
-    for y in y.chunks_exact_mut(COLUMNS).take(tile.n_used) {
+    for y in y.chunks_exact_mut(stride(tile)).take(tile.n_used) {
         add(y, bias);
+    }
+}
+
+/// How many of a tile's results there are, with those of tokens that are not real.
+fn used(tile: TileSpan, place: Place) -> usize {
+    match tile.size {
+        1 => place.n,
+        size => size * COLUMNS,
     }
 }
 
@@ -216,24 +242,24 @@ fn finish(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, place: Place, y: &mut 
     let rows = || tile.first..tile.first + tile.n_used;
     if let Some(residual) = f.residual {
         let residual = residual.columns(place.col, place.n);
-        for (y, row) in y.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(rows()) {
+        for (y, row) in y.chunks_exact_mut(stride(tile)).zip(rows()) {
             let residual = ctx.row(residual, row);
-            match residual.first_chunk::<COLUMNS>() {
+            match place.n {
                 // Of constant length: a few instructions.
-                Some(residual) => add(y, residual),
-                None => add(y, residual),
+                COLUMNS => add(&mut y[..COLUMNS], &residual[..COLUMNS]),
+                _ => add(y, residual),
             }
         }
     }
     if let Some(cap) = f.softcap {
-        (ctx.core.kernels.softcap)(&mut y[..tile.size * COLUMNS], cap);
+        (ctx.core.kernels.softcap)(&mut y[..used(tile, place)], cap);
     }
     let out = f.out.columns(place.col, place.n);
-    for (y, row) in y.as_chunks::<COLUMNS>().0.iter().zip(rows()) {
+    for (y, row) in y.chunks_exact(stride(tile)).zip(rows()) {
         let to = ctx.row_mut(out, row);
-        match to.first_chunk_mut::<COLUMNS>() {
-            Some(to) => *to = *y,
-            None => to.copy_from_slice(&y[..place.n]),
+        match place.n {
+            COLUMNS => to[..COLUMNS].copy_from_slice(&y[..COLUMNS]),
+            n => to.copy_from_slice(&y[..n]),
         }
     }
 }
