@@ -81,6 +81,12 @@ fn key(rope: &Rope) -> RopeKey {
     (rope.freqs.0, rope.magnitude.to_bits())
 }
 
+/// A counter in two cache lines of its own (CPUs fetch pairs): in one with another worker's it would travel
+/// between their caches at every count.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicUsize);
+
 pub(crate) struct Run {
     pub(crate) core: Arc<Core>,
     pub(crate) batch: Batch,
@@ -93,7 +99,7 @@ pub(crate) struct Run {
     barrier: Barrier,
     /// For each op and worker: how many pieces of the worker's part have been taken. An op whose pieces are
     /// common to all counts them at its first worker; no op takes in both ways.
-    counters: Vec<AtomicUsize>,
+    counters: Vec<Counter>,
     error: Mutex<Option<Error>>,
     cancel: Arc<AtomicBool>,
 }
@@ -147,7 +153,7 @@ impl Run {
             views,
             barrier: Barrier::new(n_workers),
             counters: (0..n_ops * n_workers)
-                .map(|_| AtomicUsize::new(0))
+                .map(|_| Counter::default())
                 .collect(),
             error: Mutex::new(None),
             cancel,
@@ -244,7 +250,7 @@ impl<'a> Ctx<'a> {
 
     /// The next piece of this op's work that no worker has taken; pieces are counted from 0.
     pub(crate) fn take(&self) -> usize {
-        self.run.counters[self.op * self.n_workers].fetch_add(1, Ordering::Relaxed)
+        self.run.counters[self.op * self.n_workers].0.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The same for work that reads memory from front to back, up to `at_once` of its `n` pieces at a time:
@@ -257,7 +263,7 @@ impl<'a> Ctx<'a> {
             .chain(0..self.worker)
             .find_map(|of| {
                 let (first, end) = (of * n_takes / n_workers, (of + 1) * n_takes / n_workers);
-                let i = first + counters[of].fetch_add(1, Ordering::Relaxed);
+                let i = first + counters[of].0.fetch_add(1, Ordering::Relaxed);
                 (i < end).then(|| i * at_once..((i + 1) * at_once).min(n))
             })
     }
