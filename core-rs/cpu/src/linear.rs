@@ -2,8 +2,8 @@
 //!
 //! Two steps. First rows are normed and quantized, tile by tile, into a form that all workers
 //! share (one row alone is prepared by each worker for itself: cheaper than a barrier). Then
-//! workers take blocks of [`COLUMNS`] output columns; a block's weights stay in the cache while
-//! all tiles of tokens pass, so weights are read from memory once.
+//! workers take blocks of [`COLUMNS`] output columns; their weights stay in the cache while all
+//! tiles of tokens pass, so weights are read from memory once.
 
 use puna_graph::{Added, FusedLinear, Operand, Part, Result, WeightId};
 
@@ -118,14 +118,21 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
         .collect();
     let n_parts = if f.glu.is_some() { 1 } else { f.parts.len() };
     let n_blocks: usize = widths[..n_parts].iter().map(|n| n.div_ceil(COLUMNS)).sum();
-    // Few blocks at a time when there is much work in each, else enough to pay for taking them.
-    let at_once = match tiles.len() {
-        1 => (n_blocks / (32 * ctx.n_workers)).clamp(1, AT_ONCE),
-        _ => 1,
+    let is_packed = |p: &Part| matches!(ctx.weight(p.weight), Weight::Packed(_));
+    let (alone, blocks_of) = (alone(tiles), |takes| n_blocks / (takes * ctx.n_workers));
+    let (at_once, n_near) = match tiles {
+        // Little work in each block: enough of them to pay for taking them.
+        [_] => (blocks_of(32).clamp(1, AT_ONCE), 1),
+        [tile, ..] if f.parts.iter().all(is_packed) => {
+            let n_near = NEAR_BYTES / (f.x.width * tile.size);
+            (blocks_of(8).clamp(1, NEAR_BLOCKS), n_near.max(1))
+        }
+        // What is made of a block of floats serves all tiles.
+        _ => (1, tiles.len()),
     };
     let is_decoded =
         |p: &Part| matches!(ctx.weight(p.weight), Weight::Plain(w) if w.kernels.is_none());
-    let together = match alone(tiles) && !f.parts.iter().any(is_decoded) {
+    let together = match alone && !f.parts.iter().any(is_decoded) {
         true => AT_ONCE,
         false => 1,
     };
@@ -134,18 +141,25 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
         up: ZEROS,
         part: ZEROS,
     };
-    while let Some(mut blocks) = ctx.take_next_to(n_blocks, at_once) {
-        while !blocks.is_empty() {
-            let place = place(&widths, blocks.start, blocks.len().min(together));
-            one_place(ctx, f, tiles, place, &mut room)?;
-            blocks.start += place.n.div_ceil(COLUMNS);
+    while let Some(taken) = ctx.take_next_to(n_blocks, at_once) {
+        for near in tiles.chunks(n_near) {
+            let mut blocks = taken.clone();
+            while !blocks.is_empty() {
+                let place = place(&widths, blocks.start, blocks.len().min(together));
+                one_place(ctx, f, (near, alone), place, &mut room)?;
+                blocks.start += place.n.div_ceil(COLUMNS);
+            }
         }
     }
     Ok(())
 }
 
-/// Most blocks that are taken at once.
+/// Most blocks that are taken at once for few tokens.
 const AT_ONCE: usize = 8;
+/// Most blocks by which tiles of up to [`NEAR_BYTES`] of activations pass before others do: so they are
+/// read from the second-level cache, but for the first block, and so are the weights.
+const NEAR_BLOCKS: usize = 4;
+const NEAR_BYTES: usize = 256 << 10;
 
 /// Whether there is one token only. It takes the columns of several blocks together, so that memory is
 /// read in long runs.
@@ -184,7 +198,7 @@ fn place(widths: &[usize], mut block: usize, n: usize) -> Place {
 fn one_place(
     ctx: &mut Ctx<'_>,
     f: &FusedLinear,
-    tiles: &[TileSpan],
+    (tiles, alone): (&[TileSpan], bool),
     place: Place,
     room: &mut Room,
 ) -> Result<()> {
@@ -200,7 +214,7 @@ fn one_place(
         Some(act) => Some((act, of(of_up, &mut decoded_up)?)),
         None => None,
     };
-    let x = match alone(tiles) {
+    let x = match alone {
         true => &ctx.local.activations,
         false => &core.activations,
     };
