@@ -120,9 +120,9 @@ impl<'a> Groups<'a> {
         let groups = self.groups.clone().map(|g| w.group(g));
         for (i, group) in groups.enumerate() {
             if tile.size == 1 || rows == COLUMNS {
-                run(group, w.n_blocks(), x, &mut y[i * rows..]);
+                run(group, w.n_blocks(), &x, &mut y[i * rows..]);
             } else {
-                run(group, w.n_blocks(), x, part);
+                run(group, w.n_blocks(), &x, part);
                 spread(part, rows, tile.size, &mut y[i * rows..]);
             }
         }

@@ -38,7 +38,7 @@ pub(crate) fn tile<S: Simd, Q: Quant, M: Tiles>(
     tiles: &M,
     w: &[u8],
     n_blocks: usize,
-    x: Tile<'_>,
+    x: &Tile<'_>,
     out: &mut [f32],
 ) {
     let mut acc = [s.splat(0.0); TOKENS];

@@ -174,7 +174,7 @@ pub(crate) fn tile<S: Simd, Q: Quant, const T: usize>(
     s: S,
     w: &[u8],
     n_blocks: usize,
-    x: Tile<'_>,
+    x: &Tile<'_>,
     out: &mut [f32],
 ) {
     if T == 2 * HALF && Q::BLOCK == SUB {
@@ -195,7 +195,7 @@ fn part<S: Simd, Q: Quant, const T: usize, const N: usize>(
     s: S,
     w: &[u8],
     n_blocks: usize,
-    x: Tile<'_>,
+    x: &Tile<'_>,
     first: usize,
     out: &mut [f32],
 ) {

@@ -84,7 +84,7 @@ fn product(k: &Kernels, q: &QuantKernels, rows: &[u8], n_in: usize, x: &[Vec<f32
     let (activations, span) = quantized(k, n_in, x);
     let mut out = vec![f32::NAN; span.size * k.rows];
     let tile = activations.tile(span, n_in);
-    q.tile(span.size)(&group, n_blocks, tile, &mut out);
+    q.tile(span.size)(&group, n_blocks, &tile, &mut out);
     out
 }
 

@@ -15,7 +15,7 @@ use crate::simd::Simd;
 #[cfg(any(test, target_arch = "x86_64"))]
 use crate::simd::amx;
 
-pub(crate) type TileFn = fn(&[u8], usize, Tile<'_>, &mut [f32]);
+pub(crate) type TileFn = fn(&[u8], usize, &Tile<'_>, &mut [f32]);
 pub(crate) type StripFn = fn(&[u8], usize, Lines<'_>, &mut [f32]);
 pub(crate) type FirstFn = fn(&[u8], usize, &[f32], &mut [f32], &mut [f32]);
 pub(crate) type TransposeFn = fn(&mut [f32]);
@@ -202,7 +202,7 @@ macro_rules! instruction_set {
 
             // SAFETY of making tokens: as for calling `inner`, see `entries`.
             entries! { #[$feature];
-                fn tile<Q: Quant; T>(w: &[u8], n_blocks: usize, x: Tile<'_>, out: &mut [f32]) =
+                fn tile<Q: Quant; T>(w: &[u8], n_blocks: usize, x: &Tile<'_>, out: &mut [f32]) =
                     dot::tile::<S, Q, T>(unsafe { $token }, w, n_blocks, x, out);
                 fn strip<W: Float; T>(w: &[u8], n_in: usize, x: Lines<'_>, out: &mut [f32]) =
                     float::strip::<S, W, T>(unsafe { $token }, w, n_in, x, out);
@@ -303,7 +303,7 @@ macro_rules! with_tiles {
             // SAFETY of making tokens: as for calling `inner`, see `entries`. Tiles live as long as the
             // product that they are made for, one at a time.
             entries! { #[$feature];
-                fn wide<Q: Quant; T>(w: &[u8], n_blocks: usize, x: Tile<'_>, out: &mut [f32]) = {
+                fn wide<Q: Quant; T>(w: &[u8], n_blocks: usize, x: &Tile<'_>, out: &mut [f32]) = {
                     const { assert!(T == amx::TOKENS) };
                     let tiles = unsafe { <$tiles as amx::Tiles>::new(S::ROWS, dot::SUB / Q::N_SCALES) };
                     dot::amx::tile::<S, Q, $tiles>(unsafe { $token }, &tiles, w, n_blocks, x, out)
