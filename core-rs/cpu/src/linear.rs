@@ -219,6 +219,7 @@ fn one_place(
         false => &core.activations,
     };
     for &tile in tiles {
+        ask_for(ctx, f, tile, place);
         weights.product(x, tile, n_in, &mut room.y, &mut room.part);
         bias(ctx, f, place, tile, &mut room.y);
         if let Some((act, up)) = &mut glu {
@@ -231,6 +232,14 @@ fn one_place(
     }
     ctx.local.decoded = [decoded, decoded_up];
     Ok(())
+}
+
+/// Fetches what [`finish`] touches, of which no cache nearby has lines, while products are computed.
+fn ask_for(ctx: &Ctx<'_>, f: &FusedLinear, tile: TileSpan, place: Place) {
+    for x in f.residual.iter().chain([&f.out]) {
+        let x = x.columns(place.col, place.n);
+        (tile.first..tile.first + tile.n_used).for_each(|row| ctx.prefetch(x, row));
+    }
 }
 
 fn bias(ctx: &Ctx<'_>, f: &FusedLinear, place: Place, tile: TileSpan, y: &mut Block) {

@@ -312,6 +312,12 @@ impl<'a> Ctx<'a> {
         self.core.arenas[arena].get_mut(at..at + x.width)
     }
 
+    /// A hint that the start of row `row` of an operand is read or written soon.
+    pub(crate) fn prefetch(&self, x: Operand, row: usize) {
+        let (arena, at) = self.core.plan.at(x, row);
+        self.core.arenas[arena].prefetch(at);
+    }
+
     pub(crate) fn turns(&self, rope: &Rope) -> &'a Turns {
         &self.run.turns[&key(rope)]
     }

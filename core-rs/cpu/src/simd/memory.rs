@@ -85,6 +85,18 @@ impl<T: Number> Shared<T> {
         // at the head of this file.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
+
+    /// A hint that the cache line of element `at` is read or written soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, at: usize) {
+        let _at = self.start.as_ptr().wrapping_add(at);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint that reads nothing; any address will do.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(_at.cast())
+        }
+    }
 }
 
 /// Large blocks come fresh from the system, which zeroes them page by page on first touch.
