@@ -170,8 +170,8 @@ fn heads(
     n_tokens: usize,
     n_head: usize,
 ) -> impl Iterator<Item = (usize, usize)> + use<> {
-    (ctx.worker..n_tokens * n_head)
-        .step_by(ctx.n_workers)
+    let share = |worker: usize| n_tokens * n_head * worker / ctx.n_workers;
+    (share(ctx.worker)..share(ctx.worker + 1))
         .map(move |i| (i / n_head, i % n_head))
 }
 
