@@ -118,35 +118,19 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
         .collect();
     let n_parts = if f.glu.is_some() { 1 } else { f.parts.len() };
     let n_blocks: usize = widths[..n_parts].iter().map(|n| n.div_ceil(COLUMNS)).sum();
-    let is_packed = |p: &Part| matches!(ctx.weight(p.weight), Weight::Packed(_));
-    let (alone, blocks_of) = (alone(tiles), |takes| n_blocks / (takes * ctx.n_workers));
-    let (at_once, n_near) = match tiles {
-        // Little work in each block: enough of them to pay for taking them.
-        [_] => (blocks_of(32).clamp(1, AT_ONCE), 1),
-        [tile, ..] if f.parts.iter().all(is_packed) => {
-            let n_near = NEAR_BYTES / (f.x.width * tile.size);
-            (blocks_of(8).clamp(1, NEAR_BLOCKS), n_near.max(1))
-        }
-        // What is made of a block of floats serves all tiles.
-        _ => (1, tiles.len()),
-    };
-    let is_decoded =
-        |p: &Part| matches!(ctx.weight(p.weight), Weight::Plain(w) if w.kernels.is_none());
-    let together = match alone && !f.parts.iter().any(is_decoded) {
-        true => AT_ONCE,
-        false => 1,
-    };
+    let order = order(ctx, f, tiles, n_blocks);
     let mut room = Room {
         y: ZEROS,
         up: ZEROS,
         part: ZEROS,
     };
-    while let Some(taken) = ctx.take_next_to(n_blocks, at_once) {
-        for near in tiles.chunks(n_near) {
+    while let Some(taken) = ctx.take_next_to(n_blocks, order.at_once) {
+        for near in tiles.chunks(order.n_near) {
             let mut blocks = taken.clone();
             while !blocks.is_empty() {
-                let place = place(&widths, blocks.start, blocks.len().min(together));
-                one_place(ctx, f, (near, alone), place, &mut room)?;
+                let n = blocks.len().min(order.together);
+                let place = place(&widths, blocks.start, n);
+                one_place(ctx, f, (near, order.alone), place, &mut room)?;
                 blocks.start += place.n.div_ceil(COLUMNS);
             }
         }
@@ -154,15 +138,55 @@ fn multiply(ctx: &mut Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan]) -> Result<()
     Ok(())
 }
 
+/// The order in which blocks of columns meet tiles of tokens.
+struct Order {
+    /// Whether there is one token only, which every worker has prepared for itself.
+    alone: bool,
+    /// Blocks that a worker takes at a time.
+    at_once: usize,
+    /// Blocks that are multiplied as one.
+    together: usize,
+    /// Tiles that pass all blocks taken before others do.
+    n_near: usize,
+}
+
 /// Most blocks that are taken at once for few tokens.
 const AT_ONCE: usize = 8;
-/// Most blocks by which tiles of up to [`NEAR_BYTES`] of activations pass before others do: so they are
+/// Most blocks by which tiles of up to [`NEAR_BYTES`] of activations pass before others do: so these are
 /// read from the second-level cache, but for the first block, and so are the weights.
 const NEAR_BLOCKS: usize = 4;
 const NEAR_BYTES: usize = 256 << 10;
 
-/// Whether there is one token only. It takes the columns of several blocks together, so that memory is
-/// read in long runs.
+fn order(ctx: &Ctx<'_>, f: &FusedLinear, tiles: &[TileSpan], n_blocks: usize) -> Order {
+    let all = |is: fn(&Weight) -> bool| f.parts.iter().all(|p| is(ctx.weight(p.weight)));
+    let share = |takes: usize| n_blocks / (takes * ctx.n_workers);
+    let alone = alone(tiles);
+    // One token's columns of several blocks are computed together, so that memory is read in long runs.
+    let has_kernels = |w: &Weight| !matches!(w, Weight::Plain(p) if p.kernels.is_none());
+    let together = if alone && all(has_kernels) {
+        AT_ONCE
+    } else {
+        1
+    };
+    let (at_once, n_near) = match tiles {
+        // Little work in each block: enough of them to pay for taking them.
+        [_] => (share(32).clamp(1, AT_ONCE), 1),
+        [tile, ..] if all(|w| matches!(w, Weight::Packed(_))) => {
+            let n_near = NEAR_BYTES / (f.x.width * tile.size);
+            (share(8).clamp(1, NEAR_BLOCKS), n_near.max(1))
+        }
+        // What is made of a block of floats serves all tiles.
+        _ => (1, tiles.len()),
+    };
+    Order {
+        alone,
+        at_once,
+        together,
+        n_near,
+    }
+}
+
+/// Whether there is one token only.
 fn alone(tiles: &[TileSpan]) -> bool {
     matches!(tiles, [one] if one.size == 1)
 }
@@ -194,7 +218,7 @@ fn place(widths: &[usize], mut block: usize, n: usize) -> Place {
     }
 }
 
-/// The columns of one place, for all tokens.
+/// The columns of one place, for the tokens of some tiles.
 fn one_place(
     ctx: &mut Ctx<'_>,
     f: &FusedLinear,

@@ -87,6 +87,13 @@ fn key(rope: &Rope) -> RopeKey {
 #[repr(align(128))]
 struct Counter(AtomicUsize);
 
+impl Counter {
+    /// How often it was asked before.
+    fn next(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 pub(crate) struct Run {
     pub(crate) core: Arc<Core>,
     pub(crate) batch: Batch,
@@ -152,9 +159,7 @@ impl Run {
             spans: spans(&core, &batch, &views),
             views,
             barrier: Barrier::new(n_workers),
-            counters: (0..n_ops * n_workers)
-                .map(|_| Counter::default())
-                .collect(),
+            counters: (0..n_ops * n_workers).map(|_| Counter::default()).collect(),
             error: Mutex::new(None),
             cancel,
             batch,
@@ -250,7 +255,7 @@ impl<'a> Ctx<'a> {
 
     /// The next piece of this op's work that no worker has taken; pieces are counted from 0.
     pub(crate) fn take(&self) -> usize {
-        self.run.counters[self.op * self.n_workers].0.fetch_add(1, Ordering::Relaxed)
+        self.run.counters[self.op * self.n_workers].next()
     }
 
     /// The same for work that reads memory from front to back, up to `at_once` of its `n` pieces at a time:
@@ -263,7 +268,7 @@ impl<'a> Ctx<'a> {
             .chain(0..self.worker)
             .find_map(|of| {
                 let (first, end) = (of * n_takes / n_workers, (of + 1) * n_takes / n_workers);
-                let i = first + counters[of].0.fetch_add(1, Ordering::Relaxed);
+                let i = first + counters[of].next();
                 (i < end).then(|| i * at_once..((i + 1) * at_once).min(n))
             })
     }

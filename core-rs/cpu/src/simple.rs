@@ -171,8 +171,7 @@ fn heads(
     n_head: usize,
 ) -> impl Iterator<Item = (usize, usize)> + use<> {
     let share = |worker: usize| n_tokens * n_head * worker / ctx.n_workers;
-    (share(ctx.worker)..share(ctx.worker + 1))
-        .map(move |i| (i / n_head, i % n_head))
+    (share(ctx.worker)..share(ctx.worker + 1)).map(move |i| (i / n_head, i % n_head))
 }
 
 fn turn(ctx: &Ctx<'_>, rope: &Rope, x: Operand, n_head: usize, out: Operand) {

@@ -89,13 +89,14 @@ impl<T: Number> Shared<T> {
     /// A hint that the cache line of element `at` is read or written soon.
     #[inline]
     pub(crate) fn prefetch(&self, at: usize) {
-        let _at = self.start.as_ptr().wrapping_add(at);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a hint that reads nothing; any address will do.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(_at.cast())
+            _mm_prefetch::<_MM_HINT_T0>(self.start.as_ptr().wrapping_add(at).cast())
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
     }
 }
 
