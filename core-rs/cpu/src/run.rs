@@ -81,8 +81,8 @@ fn key(rope: &Rope) -> RopeKey {
     (rope.freqs.0, rope.magnitude.to_bits())
 }
 
-/// A counter in two cache lines of its own (CPUs fetch pairs): in one with another worker's it would travel
-/// between their caches at every count.
+/// A counter with two cache lines to itself (CPUs fetch pairs): a line shared with another worker's counter
+/// would travel between their caches at every count.
 #[derive(Default)]
 #[repr(align(128))]
 struct Counter(AtomicUsize);
@@ -104,8 +104,9 @@ pub(crate) struct Run {
     /// The batch as layers see it that keep only a window of the cache.
     views: HashMap<Mask, Batch>,
     barrier: Barrier,
-    /// For each op and worker: how many pieces of the worker's part have been taken. An op whose pieces are
-    /// common to all counts them at its first worker; no op takes in both ways.
+    /// For each worker: how many pieces of its part of an op have been taken. An op whose pieces are common
+    /// to all counts them at its first worker; no op takes in both ways. There are two sets: while one op
+    /// counts in one, every worker sets its counter of the other back for the next op.
     counters: Vec<Counter>,
     error: Mutex<Option<Error>>,
     cancel: Arc<AtomicBool>,
@@ -148,7 +149,6 @@ impl Run {
         n_workers: usize,
         cancel: Arc<AtomicBool>,
     ) -> Run {
-        let n_ops = core.plan.graph.ops.len();
         let widest = core.kernels.widest;
         Run {
             tiles: [
@@ -159,12 +159,18 @@ impl Run {
             spans: spans(&core, &batch, &views),
             views,
             barrier: Barrier::new(n_workers),
-            counters: (0..n_ops * n_workers).map(|_| Counter::default()).collect(),
+            counters: (0..2 * n_workers).map(|_| Counter::default()).collect(),
             error: Mutex::new(None),
             cancel,
             batch,
             core,
         }
+    }
+
+    /// The counters of op `i`, one a worker.
+    fn counters_of(&self, i: usize) -> &[Counter] {
+        let n = self.barrier.n_workers();
+        &self.counters[i % 2 * n..][..n]
     }
 
     /// How long workers waited for each other, asleep, all together.
@@ -203,6 +209,9 @@ impl Job for Run {
         };
         for (i, op) in self.core.plan.graph.ops.iter().enumerate() {
             ctx.op = i;
+            self.counters_of(i + 1)[worker]
+                .0
+                .store(0, Ordering::Relaxed);
             if let Err(error) = ctx.step(op) {
                 self.lock_error().get_or_insert(error);
                 self.barrier.stop();
@@ -255,7 +264,7 @@ impl<'a> Ctx<'a> {
 
     /// The next piece of this op's work that no worker has taken; pieces are counted from 0.
     pub(crate) fn take(&self) -> usize {
-        self.run.counters[self.op * self.n_workers].next()
+        self.run.counters_of(self.op)[0].next()
     }
 
     /// The same for work that reads memory from front to back, up to `at_once` of its `n` pieces at a time:
@@ -263,7 +272,7 @@ impl<'a> Ctx<'a> {
     /// from one stream get two thirds of what two streams give.
     pub(crate) fn take_next_to(&self, n: usize, at_once: usize) -> Option<Range<usize>> {
         let (n_takes, n_workers) = (n.div_ceil(at_once), self.n_workers);
-        let counters = &self.run.counters[self.op * n_workers..][..n_workers];
+        let counters = self.run.counters_of(self.op);
         (self.worker..n_workers)
             .chain(0..self.worker)
             .find_map(|of| {
