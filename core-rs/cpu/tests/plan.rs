@@ -39,7 +39,7 @@ fn cpu(graph: &Graph, isa: Isa, n_threads: usize, kv: KvDType) -> Cpu {
     Cpu::new(plan(graph, 40), options).unwrap()
 }
 
-/// A prompt, single tokens, and a short piece, on every instruction set.
+/// A prompt, single tokens, short pieces, and such that leave one token over, on every instruction set.
 fn check(shape: Shape, kv: KvDType, tolerance: f64) {
     let graph = graph(shape);
     let mut reference = Reference::new(&graph, 40, 40, 96);
@@ -50,7 +50,15 @@ fn check(shape: Shape, kv: KvDType, tolerance: f64) {
     let mut all: Vec<&mut dyn Executor> = vec![&mut reference];
     all.extend(cpus.iter_mut().map(|c| c as &mut dyn Executor));
     upload(&graph, &mut all);
-    for (first, n) in [(0, 38), (38, 1), (39, 1), (40, 3), (43, 30)] {
+    for (first, n) in [
+        (0, 38),
+        (38, 1),
+        (39, 1),
+        (40, 3),
+        (43, 30),
+        (73, 17),
+        (90, 5),
+    ] {
         let batch = batch(first, n, shape.n_vocab);
         reference.run(&batch).unwrap();
         let expected = logits(&mut reference);
@@ -166,6 +174,66 @@ fn quantized_weights_are_near_the_reference() {
     // TQ1_0 has no kernels of its own: it is decoded.
     for dtype in [Q4_0, Q8_0, Q4_K, Q6_K, IQ4_XS, Q2_K, TQ1_0] {
         check(Shape::of(dtype), KvDType::F16, QUANTIZED);
+    }
+}
+
+/// Wide enough that several blocks of columns are taken at once, of which the last is cut, and that one tile
+/// of a prompt's activations fills the nearer cache.
+#[test]
+fn wide_matrices_give_the_reference() {
+    use DType::*;
+    for (dtype, n_ff, tolerance) in [
+        (F16, 8200, EXACT),
+        (Q8_0, 8224, QUANTIZED),
+        (TQ1_0, 8192, QUANTIZED),
+    ] {
+        let shape = Shape {
+            n_layer: 1,
+            n_ff,
+            n_vocab: 2052,
+            ..Shape::of(dtype)
+        };
+        check(shape, KvDType::F32, tolerance);
+    }
+}
+
+/// The parts of the first are 65, 3 and 2 blocks of columns, so that some are taken with those of another.
+#[test]
+fn odd_sizes_of_quantized_weights() {
+    let parts = Shape {
+        n_head: 27,
+        n_head_kv: 1,
+        dim_k: 38,
+        dim_v: 32,
+        n_rot: 20,
+        bias: true,
+        ..Shape::of(DType::Q8_0)
+    };
+    let narrow = Shape {
+        n_embd: 96,
+        n_ff: 160,
+        n_vocab: 37,
+        n_head: 3,
+        softcap: Some(3.0),
+        ..parts
+    };
+    check(parts, KvDType::F32, QUANTIZED);
+    check(narrow, KvDType::F32, QUANTIZED);
+}
+
+/// So that some workers have no head.
+#[test]
+fn more_workers_than_heads() {
+    let shape = Shape::of(DType::F32);
+    let graph = graph(shape);
+    let mut one = cpu(&graph, Isa::available()[0], 1, KvDType::F32);
+    let mut many = cpu(&graph, Isa::available()[0], 7, KvDType::F32);
+    upload(&graph, &mut [&mut one, &mut many]);
+    for (first, n) in [(0, 5), (5, 1)] {
+        let batch = batch(first, n, shape.n_vocab);
+        one.run(&batch).unwrap();
+        many.run(&batch).unwrap();
+        assert_eq!(logits(&mut many), logits(&mut one), "{n} tokens");
     }
 }
 
