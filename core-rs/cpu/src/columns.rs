@@ -18,12 +18,12 @@ use crate::weight::{Packed, Plain, Weight};
 pub(crate) const COLUMNS: usize = 16;
 /// Most tokens of a tile.
 pub(crate) const MAX_TILE: usize = 16;
-/// Results of a tile, `[token][stride]` with the stride of [`stride`].
+/// Results of a tile, [`stride`] numbers a token.
 pub(crate) type Block = [f32; MAX_TILE * COLUMNS];
 pub(crate) const ZEROS: Block = [0.0; MAX_TILE * COLUMNS];
 
-/// From the results of one token of a tile to those of the next: one token alone may have those of
-/// many blocks of columns.
+/// Numbers from one token's results to the next one's. A tile of one token has the whole room, for the
+/// columns of several blocks.
 pub(crate) fn stride(tile: TileSpan) -> usize {
     match tile.size {
         1 => MAX_TILE * COLUMNS,
@@ -81,7 +81,8 @@ pub(crate) fn columns<'a>(
 }
 
 impl Columns<'_> {
-    /// `y[t * stride + c]` for the tokens of a tile, see [`stride`]; `part` is room for those of a group.
+    /// `y[t * stride + c]` for the tokens of a tile, see [`stride`]; `part` is room for those of a
+    /// group or a strip.
     pub(crate) fn product(
         &mut self,
         x: &Activations,
@@ -119,6 +120,8 @@ impl<'a> Groups<'a> {
         let x = x.tile(tile, n_in);
         let groups = self.groups.clone().map(|g| w.group(g));
         for (i, group) in groups.enumerate() {
+            // What the kernel writes lies as `y` has it: groups of one token side by side, or one as wide as
+            // a block.
             if tile.size == 1 || rows == COLUMNS {
                 run(group, w.n_blocks(), &x, &mut y[i * rows..]);
             } else {
@@ -196,7 +199,7 @@ impl<'a> Floats<'a> {
     }
 }
 
-/// Copies `[n][width]` into the first columns of `[n][COLUMNS]`.
+/// Copies `[n][width]` into the first columns of `[n][COLUMNS]`, whose last row may be cut.
 fn spread(from: &[f32], width: usize, n: usize, to: &mut [f32]) {
     let rows = to.chunks_mut(COLUMNS).zip(from.chunks_exact(width));
     for (to, from) in rows.take(n) {

@@ -15,7 +15,8 @@ use puna_graph::reference::SMALLEST_SUM;
 use puna_graph::{Gating, LinearExperts, Op, Plan, Result, Route, WeightId};
 
 use crate::activations::{Activations, TileSpan, padded, tiling};
-use crate::columns::{COLUMNS, ZEROS, columns};
+use crate::columns::{COLUMNS, ZEROS, columns, stride};
+use crate::linear::few_at_once;
 use crate::run::Ctx;
 use crate::simd::Kernels;
 use crate::weight::Weight;
@@ -160,9 +161,8 @@ fn multiply(
         })
         .collect();
     let n_blocks = ends.last().copied().unwrap_or(0);
-    // As in `linear.rs`: several at a time where each is little work.
     let at_once = match pairs.len() == groups.len() {
-        true => (n_blocks / (32 * ctx.n_workers)).clamp(1, 8),
+        true => few_at_once(n_blocks, ctx.n_workers),
         false => 1,
     };
     while let Some(taken) = ctx.take_next_to(n_blocks, at_once) {
@@ -210,7 +210,7 @@ fn one_block(
     for &tile in tiles {
         weights.product(x, tile, n_in, &mut y, &mut part);
         let pairs = &pairs[tile.first..][..tile.n_used];
-        for (y, pair) in y.chunks_exact(COLUMNS).zip(pairs) {
+        for (y, pair) in y.chunks_exact(stride(tile)).zip(pairs) {
             let col = pair.slot * n_out + own.start - rows.start;
             let out = ctx.row_mut(l.out.columns(col, own.len()), pair.row);
             out.copy_from_slice(&y[own.start - c..own.end - c]);

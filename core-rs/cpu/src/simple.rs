@@ -1,4 +1,4 @@
-//! The ops that go row by row: workers share the rows out by turns.
+//! The ops that go row by row: workers share rows out by turns, and heads in runs.
 
 use puna_graph::{Lookup, Norm, NormKind, Op, Operand, Result, Rope, WeightId};
 
@@ -164,7 +164,8 @@ fn norm_by(
     }
 }
 
-/// Heads are the unit, so that one token is work for several workers.
+/// Heads are the unit, so that one token is work for several workers; each has a run of neighbours, as
+/// memory has them.
 fn heads(
     ctx: &Ctx<'_>,
     n_tokens: usize,

@@ -86,7 +86,8 @@ impl<T: Number> Shared<T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
 
-    /// A hint that the cache line of element `at` is read or written soon.
+    /// A hint that the cache line of element `at` is read or written soon; none but on x86-64, as
+    /// [`super::Simd::prefetch`].
     #[inline]
     pub(crate) fn prefetch(&self, at: usize) {
         #[cfg(target_arch = "x86_64")]
