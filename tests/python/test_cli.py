@@ -50,6 +50,7 @@ def test_run_generates_as_many_tokens_as_asked_for(stories, capsys):
         ("3", "generated 3 tokens"),
         ("-1", "is full"),
         ("-2", "is full"),
+        ("200", "the context of 20 tokens is full: -c N"),
     ):
         assert main([*shared, n]) == 0
         out, err = capsys.readouterr()

@@ -86,7 +86,10 @@ def test_a_full_context_is_noticed_and_cleared(chat):
     assert (code, out, err.count("error")) == (1, f"{HELLO}\n{HELLO}\n", 1)
     code, out, err = chat("never read\n", "-c", "4", "-p", "Hello", "-st")
     assert (code, out, err.count("error")) == (1, "", 1)
-    assert "the context of 16 tokens is full: /clear begins anew" in chat("Hello\n", "-c", "16")[2]
+    for n in ("-1", "200"):
+        said = chat("Hello\n", "-c", "16", "-n", n)[2]
+        assert "the context of 16 tokens is full: /clear begins anew" in said
+    assert "is full" not in chat("Hello\n", "-c", "16", "-n", "2")[2]
 
 
 def test_only_ctrl_c_at_the_prompt_counts_towards_leaving(monkeypatch, capsys):

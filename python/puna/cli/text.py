@@ -151,8 +151,13 @@ class Answer:
             print()
             raise
         print()
-        if self.given.predict < 0 and choice["finish_reason"] == "length":
+        if choice["finish_reason"] == "length" and self.wanted_more():
             note(f"the context of {self.llm.n_ctx()} tokens is full: {self.remedy()}")
+
+    def wanted_more(self) -> bool:
+        """Whether -n asked for more tokens than came."""
+        most: int = self.given.predict
+        return most < 0 or self.llm.timings.n_tokens < most
 
     def remedy(self) -> str:
         metadata = self.llm.metadata
