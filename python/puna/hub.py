@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlparse
 
 from puna.errors import ArgumentError, DownloadError, MissingFileError, UnsupportedError
@@ -27,25 +27,22 @@ BESIDE = re.compile(r"(^|[-._/])(mmproj|imatrix)([-._]|$)", re.IGNORECASE)
 # What llama.cpp takes where nothing is said.
 QUANT = "Q4_K_M"
 
+Folder: TypeAlias = str | os.PathLike[str] | None
+
 
 def pull(
     spec: str,
     filename: str | None = None,
     *,
     token: str | None = None,
-    local_dir: str | os.PathLike[str] | None = None,
+    local_dir: Folder = None,
     offline: bool = False,
 ) -> Path:
     """The path of the model that `spec` names, `user/repository[:quant]`, downloaded where it is not there
     yet. Without a `quant` (`Q8_0`, say) it is Q4_K_M's file, or else the first; `filename` names one instead.
     """
     repo_id, quant = split(spec)
-    try:
-        names = cached_files(repo_id) if offline else files(repo_id, token)
-    except DownloadError:  # nobody answers: what was pulled before will do
-        if not (cache(repo_id) / "refs/main").exists():
-            raise
-        names, offline = cached_files(repo_id), True
+    names, offline = listed(repo_id, token, None, offline)
     first = matching(repo_id, filename, names) if filename else of_quant(repo_id, quant, names)
     return fetch_all(repo_id, parts(first), token=token, local_dir=local_dir, offline=offline)[0]
 
@@ -63,18 +60,30 @@ def download(
     repo_id: str,
     filename: str | None = None,
     additional_files: Sequence[str] = (),
-    local_dir: str | os.PathLike[str] | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
+    local_dir: Folder = None,
+    cache_dir: Folder = None,
 ) -> Path:
     """The path of a model file of a repository, downloaded where it is not there yet.
 
     `filename` is a name or a pattern that exactly one file matches, by default `*.gguf`. Of a split model
     it names the first part; the others come with it, and so does what matches `additional_files`.
     """
-    names = files(repo_id)
-    first = matching(repo_id, filename or "*.gguf", names)
-    wanted = [*parts(first), *(matching(repo_id, pattern, names) for pattern in additional_files)]
-    return fetch_all(repo_id, wanted, local_dir=local_dir, cache_dir=cache_dir)[0]
+    names, offline = listed(repo_id, None, cache_dir, offline=False)
+    place = f"the cache of {repo_id}" if offline else repo_id
+    first = matching(place, filename or "*.gguf", names)
+    wanted = [*parts(first), *(matching(place, pattern, names) for pattern in additional_files)]
+    return fetch_all(repo_id, wanted, local_dir=local_dir, cache_dir=cache_dir, offline=offline)[0]
+
+
+def listed(repo_id: str, token: str | None, cache_dir: Folder, offline: bool) -> tuple[list[str], bool]:
+    """The files of a repository, and whether they are those of the cache alone (`offline`): where nobody
+    answers, or may not be asked (HF_HUB_OFFLINE), what was fetched before will do."""
+    try:
+        return (cached_files(repo_id, cache_dir) if offline else files(repo_id, token)), offline
+    except DownloadError:
+        if not (cache(repo_id, cache_dir) / "refs/main").exists():
+            raise
+        return cached_files(repo_id, cache_dir), True
 
 
 def files(repo_id: str, token: str | None = None) -> list[str]:
@@ -84,16 +93,14 @@ def files(repo_id: str, token: str | None = None) -> list[str]:
         return [file.rfilename for file in module.HfApi().model_info(repo_id, token=token).siblings or ()]
 
 
-def cached_files(repo_id: str) -> list[str]:
+def cached_files(repo_id: str, cache_dir: Folder = None) -> list[str]:
     """The files of a repository that are in the cache."""
-    folder = cache(repo_id)
+    folder = cache(repo_id, cache_dir)
     try:
         commit = (folder / "refs/main").read_text()
     except OSError as error:
-        expected = "a model that was pulled before"
-        raise MissingFileError(
-            f"{repo_id} is not in the cache {folder.parent}, expected {expected}"
-        ) from error
+        found = f"{repo_id} is not in the cache {folder.parent}"
+        raise MissingFileError(f"{found}, expected a model that was pulled before") from error
     snapshot = folder / "snapshots" / commit
     return sorted(p.relative_to(snapshot).as_posix() for p in snapshot.rglob("*") if p.is_file())
 
@@ -112,15 +119,15 @@ def of_quant(repo_id: str, quant: str, names: Sequence[str]) -> str:
     return (found or firsts)[0]
 
 
-def matching(repo_id: str, pattern: str, names: Sequence[str]) -> str:
-    """The one name that matches; of a split model the first part stands for all."""
+def matching(place: str, pattern: str, names: Sequence[str]) -> str:
+    """The one name that matches; of a split model the first part stands for all. `place` has the names."""
     found = [name for name in names if fnmatch.fnmatch(name, pattern)]
     firsts = [name for name in found if (part := PART.search(name)) is None or part[1] == "00001"]
     if len(found) == 1 or len(firsts) == 1:
         return found[0] if len(found) == 1 else firsts[0]
     shown = ", ".join(found or names[:40]) or "none"
     what = "several files match" if found else "no file matches; there are"
-    raise ArgumentError(f"filename = {pattern!r} in {repo_id}: {what}: {shown}; expected one")
+    raise ArgumentError(f"filename = {pattern!r} in {place}: {what}: {shown}; expected one")
 
 
 def parts(name: str) -> list[str]:
@@ -136,8 +143,8 @@ def fetch_all(
     names: Sequence[str],
     *,
     token: str | None = None,
-    local_dir: str | os.PathLike[str] | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
+    local_dir: Folder = None,
+    cache_dir: Folder = None,
     offline: bool = False,
 ) -> list[Path]:
     """The paths of files, fetched where they are not there yet."""
@@ -151,13 +158,7 @@ def fetch_all(
         return [Path(module.hf_hub_download(repo_id, name, **options)) for name in names]
 
 
-def fetch(
-    repo_id: str,
-    name: str,
-    token: str | None,
-    place: Path | None,
-    cache_dir: str | os.PathLike[str] | None = None,
-) -> Path:
+def fetch(repo_id: str, name: str, token: str | None, place: Path | None, cache_dir: Folder = None) -> Path:
     """Brings a file to its place, or into the cache as the hub's package keeps it there: by its hash."""
     module = hub()
     url = module.hf_hub_url(repo_id, name)
@@ -232,7 +233,7 @@ def checked(repo_id: str, name: str) -> PurePosixPath:
     return path
 
 
-def cache(repo_id: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+def cache(repo_id: str, cache_dir: Folder = None) -> Path:
     """Where the hub's package keeps a repository."""
     module = hub()
     folder: str = module.file_download.repo_folder_name(repo_id=repo_id, repo_type="model")

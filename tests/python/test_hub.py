@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hub_server import COMMIT, REPO, bytes_of, path_of, use
 
 import puna
+import puna.hub
 from puna.cli import main
 
 pytestmark = pytest.mark.native
@@ -144,6 +146,28 @@ def test_what_was_pulled_is_listed(hub, pull, capsys):
 def test_from_pretrained_opens_a_model_of_the_hub(hub):
     with puna.Llama.from_pretrained(REPO, "*Q8_0.gguf", n_ctx=16) as llm:
         assert llm.n_vocab() > 0
+
+
+@pytest.mark.parametrize("forbidden", [False, True], ids=["nobody answers", "HF_HUB_OFFLINE"])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["usual cache", "cache_dir"])
+def test_from_pretrained_takes_what_is_in_the_cache(hub, monkeypatch, tmp_path, forbidden, elsewhere):
+    from huggingface_hub import constants
+
+    where = {"cache_dir": tmp_path / "elsewhere"} if elsewhere else {}
+    path = Path(puna.hub.download(REPO, "*Q8_0.gguf", **where))
+    use(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", forbidden)
+    for filename in ("*Q8_0.gguf", "m-Q8_0.gguf", None):
+        with puna.Llama.from_pretrained(REPO, filename, **where, n_ctx=16) as llm:
+            assert Path(llm.model_path) == path
+    with pytest.raises(
+        puna.errors.ArgumentError, match=r"in the cache of user/model: no file matches; .* m-Q8"
+    ):
+        puna.Llama.from_pretrained(REPO, "*Q4_K_M.gguf", **where)
+    with pytest.raises(
+        puna.errors.DownloadError, match="HF_HUB_OFFLINE" if forbidden else "could not be reached"
+    ):
+        puna.Llama.from_pretrained("user/other", "*.gguf", **where)
 
 
 def test_names_that_leave_the_folder_are_refused(hub, pull, tmp_path):
