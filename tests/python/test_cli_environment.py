@@ -38,6 +38,11 @@ def test_a_flag_goes_before_its_variable(puna_, stories):
     assert puna_(*run, "--no-perf", "-n", "1", SHOW_TIMINGS="on", N_PREDICT="none")[2] == ""
 
 
+def test_a_template_of_the_environment_is_for_conversations(puna_, stories):
+    run = ["run", "-m", stories, "--temp", "0", "-n", "3", "-no-cnv", "--no-perf", "Once upon a time"]
+    assert puna_(*run, CHAT_TEMPLATE="chatml") == (0, "Once upon a time, there was\n", "")
+
+
 def test_a_flag_goes_before_the_variable_of_what_it_excludes(puna_, stories, tmp_path):
     (tmp_path / "t.jinja").write_text("Once upon a time")
     run = ["run", "-m", stories, "--temp", "0", "-n", "3", "a"]

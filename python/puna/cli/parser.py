@@ -54,7 +54,8 @@ class Parser(argparse.ArgumentParser):
         words = sys.argv[1:] if args is None else list(args)
         if not self._subparsers:
             words = self.joined(words)
-            self.set_defaults(**environment.defaults(self, words))
+            variables = environment.defaults(self, words)
+            self.set_defaults(**variables, of_variables=variables.keys())
         found, rest = super().parse_known_args(words, namespace)
         end = rest.index("--") if "--" in rest else len(rest)  # behind it all are words
         for text in rest[:end]:

@@ -7,9 +7,10 @@ from typing import Any
 from puna.arguments import short
 from puna.cli import llamacpp, sampling, text
 from puna.cli.model import add_execution, add_model, has_template, require_template
+from puna.cli.parser import UsageError
 from puna.cli.positional import take_model
 from puna.cli.reading import has_unread, is_keyboard, is_piped
-from puna.cli.talk import Talk, add_talk, converse
+from puna.cli.talk import Talk, add_talk, converse, user_message
 from puna.cli.terminal import note
 from puna.errors import ArgumentError
 from puna.llama import Llama
@@ -64,6 +65,8 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     take_model(given)
+    if given.conversation is False and (unused := chat_flags(given)):
+        raise UsageError(f"{unused[0]}: -no-cnv continues the text as it is, expected a conversation")
     if not given.words and given.prompt is None and given.file is None and is_piped():
         given.file = "-"
     llm, prompt, system, options = text.start(given)
@@ -110,11 +113,20 @@ def tell(
     """Prints the answer to a prompt, or what comes after it."""
     answer = text.Answer(given, llm)
     if chats:
-        messages = text.with_system(system, [text.message("user", prompt)])
+        messages = text.with_system(system, [user_message(given, prompt)])
         answer.say(lambda: llm.create_chat_completion(messages, stream=True, **options))
-    elif system:
-        raise ArgumentError(
-            f"-sys {short(system)}: expected a model with a chat template, or --chat-template"
-        )
+    elif unused := chat_flags(given):
+        raise ArgumentError(f"{unused[0]}: expected a model with a chat template, or --chat-template")
     else:
         answer.say(lambda: llm.create_completion(prompt, stream=True, echo=given.echo, **options))
+
+
+def chat_flags(given: argparse.Namespace) -> list[str]:
+    """What the command line says that counts in a conversation alone. The environment may say it for others."""
+    flags = {
+        "-sys": "system_prompt", "-sysf": "system_prompt_file", "--in-prefix": "in_prefix", "--in-suffix": "in_suffix",
+        "--chat-template": "chat_template", "--chat-template-file": "chat_template_file",
+    }  # fmt: skip
+    texts = {flag: getattr(given, name) for flag, name in flags.items() if name not in given.of_variables}
+    found = [f"{flag} {short(value)}" for flag, value in texts.items() if value]
+    return [*found, "-mli"] if given.multiline_input else found

@@ -64,8 +64,7 @@ class Talk:
 
     def tell(self, line: str) -> bool:
         """Adds a message and prints the answer. False: Ctrl-C ended it; what there is of it stays."""
-        content = f"{self.read}{self.given.in_prefix}{line}{self.given.in_suffix}"
-        self.messages.append(text.message("user", content))
+        self.messages.append(user_message(self.given, line, self.read))
         self.read = ""
         return self.answer()
 
@@ -89,6 +88,11 @@ class Talk:
     def restart(self) -> None:
         self.messages = text.with_system(self.system)
         self.read = ""
+
+
+def user_message(given: argparse.Namespace, line: str, before: str = "") -> dict[str, str]:
+    """A message with what the flags put around it; `before` comes before all."""
+    return text.message("user", f"{before}{given.in_prefix}{line}{given.in_suffix}")
 
 
 def converse(talk: Talk, first: str | None = None, *, once: bool = False) -> int:
