@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from puna.cli import main, reading
+from puna.cli import main, reading, talk
 
 HELLO = "Hello! How can I help you?\n"
 
@@ -167,3 +167,19 @@ def test_after_a_line_that_is_no_text_the_talk_goes_on(puna_, bundled):
     code, out, err = puna_("chat", "--temp", "0", typed=b"caf\xe9\nHello\n")
     assert (code, out) == (1, HELLO)
     assert err.startswith("puna: error: standard input: byte 3 is no UTF-8, expected text\nprompt ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "flags", "said"),
+    [
+        (b'"""a\nb', [], "a\nb"),
+        (b'"""\nb\n', [], "\nb"),
+        (b"a\\\nb\\\n", [], "a\nb"),
+        (b"a\nb\n", ["-mli"], "a\nb"),
+    ],
+)
+def test_a_message_that_was_begun_ends_with_the_input(typed, flags, said, puna_, bundled, monkeypatch):
+    told = []
+    monkeypatch.setattr(talk.Talk, "tell", lambda _, line: told.append(line) or True)
+    assert puna_("chat", *flags, typed=typed) == (0, "", "")
+    assert told == [said]

@@ -146,23 +146,36 @@ def obey(talk: Talk, line: str) -> bool:
 
 
 def message(given: argparse.Namespace) -> str:
-    """A message typed in: one line, or several."""
+    """A message typed in: one line, or several. One that was begun ends where input does."""
     prompted = partial(typed, simple=given.simple_io)
     lines = [line := prompted("> ")]
     if line.startswith('"""'):
-        while '"""' not in lines[-1][3 if len(lines) == 1 else 0 :]:
-            lines.append(prompted("  "))
-        return "\n".join(lines)[3:].rpartition('"""')[0]
+        while '"""' not in lines[-1][3 if len(lines) == 1 else 0 :] and more(lines, prompted):
+            pass
+        before, quotes, rest = "\n".join(lines)[3:].rpartition('"""')
+        return before if quotes else rest
     if line.lstrip().startswith("/"):
         return line.strip()
+    ends = ("\\", "/")
     if given.multiline_input:
-        while not lines[-1].endswith(("\\", "/")):
-            lines.append(prompted("  "))
-        return "\n".join([*lines[:-1], lines[-1][:-1]])
+        while not lines[-1].endswith(ends) and more(lines, prompted):
+            pass
+        last = lines[-1][:-1] if lines[-1].endswith(ends) else lines[-1]
+        return "\n".join([*lines[:-1], last])
     while lines[-1].endswith("\\"):
         lines[-1] = lines[-1][:-1]
-        lines.append(prompted("  "))
+        if not more(lines, prompted):
+            break
     return "\n".join(lines)
+
+
+def more(lines: list[str], prompted: Callable[[str], str]) -> bool:
+    """Adds a line. False: input has ended."""
+    try:
+        lines.append(prompted("  "))
+    except EOFError:
+        return False
+    return True
 
 
 def typed(prompt: str, *, simple: bool) -> str:
