@@ -43,11 +43,16 @@ RUN = ["run", "--temp", "0"]
 def test_what_comes_in_is_the_prompt(puna_, bundled):
     assert puna_(*RUN, typed=b"Hello\n")[:2] == (0, HELLO)
     assert puna_(*RUN, "-f", "-", typed=b"Hello\n")[:2] == (0, HELLO)
+    for words in (["-"], [bundled, "-"]):
+        assert puna_(*RUN, *words, typed=b"Hello\n")[:2] == (0, HELLO)
+        assert puna_("chat", "-st", "--temp", "0", *words, typed=b"Hello\n")[:2] == (0, HELLO)
 
 
 def test_a_file_comes_after_the_prompt(puna_, bundled, tmp_path):
     (tmp_path / "text").write_text("upon a time\n")
     plain = [*RUN, "-no-cnv", "-n", "1"]
+    assert puna_(*plain, "-p", "Once", "-", typed=b"upon a time\n")[1].startswith("Once\n\nupon a time")
+    assert puna_(*plain, "-p", "-", typed=b"upon a time\n")[1].startswith("-")
     for prompt in (["-p", "Once"], ["Once"]):
         assert puna_(*plain, *prompt, "-f", tmp_path / "text")[1].startswith("Once\n\nupon a time")
         assert puna_(*plain, *prompt, "-f", "-", typed=b"upon a time\n")[1].startswith("Once\n\nupon a time")
@@ -80,7 +85,7 @@ def test_where_nothing_comes_in_there_is_no_prompt(puna_, bundled, stories):
     assert puna_(*RUN, "-n", "3")[1] != ""
 
 
-@pytest.mark.parametrize("command", ["run", "run -f -", "chat -f -"])
+@pytest.mark.parametrize("command", ["run", "run -f -", "run -", "chat -f -"])
 @pytest.mark.parametrize("typed", [b"", b"\n"])
 def test_a_prompt_that_comes_in_empty_is_refused(command, typed, puna_, bundled):
     code, out, err = puna_(*command.split(), typed=typed)

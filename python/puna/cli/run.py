@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_model(parser)
-    text.add_prompt(parser, "the prompt, if not given by -p, -f or a pipe")
+    text.add_prompt(parser, "the prompt, if not given by -p, -f or a pipe; -: standard input")
     text.add_output(parser)
     group = add_talk(parser)
     group.add_argument("-st", "--single-turn", action="store_true", help="one answer, even at a terminal")

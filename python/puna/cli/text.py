@@ -80,7 +80,10 @@ def add_output(parser: Parser) -> None:
 
 
 def prompt_of(given: argparse.Namespace) -> str | None:
-    """The prompt, by whichever flag it came; with `-f` beside it, a blank line and that file after it."""
+    """The prompt, by whichever flag it came; with `-f` beside it, a blank line and that file after it. A word
+    that is a dash alone is `-f -`, as tools have it."""
+    if given.words == ["-"] and given.file is None:
+        given.words, given.file = [], "-"
     words = " ".join(given.words) or None
     if given.prompt is not None and words is not None:
         raise UsageError("prompts by -p and by words, expected one")
