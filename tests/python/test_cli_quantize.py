@@ -129,13 +129,22 @@ def test_a_copy_has_other_metadata_and_the_same_tensors(f16, tmp_path):
     assert data[0] == data[1]
 
 
-def test_parts_stay_parts(golden, tmp_path):
+def test_parts_stay_parts(golden, tmp_path, capsys):
     first = golden / "containers" / "split-00001-of-00003.gguf"
     assert quantize("--keep-split", "--allow-requantize", first, tmp_path / "q.gguf", "Q8_0") == 0
     n_parts = int(first.stem[-5:])
     assert names(tmp_path) == [f"q-{i:05}-of-{n_parts:05}.gguf" for i in range(1, n_parts + 1)]
+    assert f"\n{tmp_path / names(tmp_path)[0]}: " in capsys.readouterr().out
     whole = Reader(tmp_path / names(tmp_path)[0])
     assert whole.tensors.keys() == Reader(first).tensors.keys()
+
+
+@pytest.mark.parametrize("out", ["o", "o.gguf", "o.v2"])
+def test_the_one_part_of_a_whole_model_is_summed_up_by_its_name(out, f16, tmp_path, capsys):
+    assert quantize("--keep-split", f16, tmp_path / out, "Q4_0") == 0
+    _, written = names(tmp_path)
+    assert written == f"{out.removesuffix('.gguf')}-00001-of-00001.gguf"
+    assert f"\n{tmp_path / written}: " in capsys.readouterr().out
 
 
 def test_parts_do_not_replace_those_that_are_read(golden, tmp_path, capsys):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NoReturn
 
-from puna import quant
+from puna import hub, quant
 from puna._native import core
 from puna.cli import llamacpp
 from puna.cli.info import size
@@ -117,7 +117,7 @@ def quantize(given: argparse.Namespace) -> int:
     Progress.clear()
     if given.dry_run:
         print_steps(steps)
-    print_sum(reader, source, target, steps)
+    print_sum(reader, source, first_part(source, target) if given.keep_split else target, steps)
     if not given.dry_run:
         print(f"done in {time.perf_counter() - started:.1f} s")
     return 0
@@ -145,6 +145,12 @@ def places(given: argparse.Namespace) -> tuple[str, str, str, int]:
         suffix = "" if given.keep_split else ".gguf"
         target = os.path.join(os.path.dirname(source), f"ggml-model-{type_}{suffix}")
     return source, target, type_, n_threads
+
+
+def first_part(source: str, target: str) -> str:
+    """The file of --keep-split that opens the others: as many parts as the source has."""
+    prefix, suffix = os.path.splitext(target)
+    return f"{prefix if suffix == '.gguf' else target}-00001-of-{len(hub.parts(source)):05}.gguf"
 
 
 def parsed(given: argparse.Namespace, parse: Callable[[str], Any], text: str) -> Any:
