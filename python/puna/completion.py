@@ -46,12 +46,14 @@ class Completion:
     _clocked: bool = False
 
     def collect(self, events: Iterator[core.Event]) -> dict[str, Any]:
+        self._begin()
         with closing(events):  # type: ignore[type-var]
             for event in events:
                 self.take(event)
         return self.whole()
 
     async def acollect(self, events: AsyncIterator[core.Event]) -> dict[str, Any]:
+        self._begin()
         async with aclosing(events):  # type: ignore[type-var]
             async for event in events:
                 self.take(event)
@@ -101,12 +103,15 @@ class Completion:
         tokens = self.tokens if event.token is None else [*self.tokens, event.token]
         return event.text[:-1] if ends_within(self.tokenizer.join(tokens)) else event.text
 
+    def _begin(self) -> None:
+        """The prompt's first token, which no event tells: nothing comes before it. BOS is left out."""
+        if self.echo and self.wants_logprobs and self.prompt[0] != self.tokenizer.bos:
+            self.logprobs.append(self._first(self.prompt[0]))
+
     def _take_prompt(self, event: core.Event) -> None:
         """Log-probabilities of a token of the prompt. As OpenAI has it, the first has none."""
         assert event.token is not None and event.logprobs is not None
-        if not self.logprobs and self.prompt[0] != self.tokenizer.bos:
-            self.logprobs.append(self._first(self.prompt[0]))
-        elif not self.logprobs:
+        if not self.logprobs:  # the first behind BOS
             self.logprobs.append(self._first(event.token))
             return
         offset = sum(len(part["tokens"][0]) for part in self.logprobs)

@@ -56,6 +56,18 @@ def test_echo_tells_those_of_the_prompt(story):
     assert found["token_logprobs"][1 : len(tokens)] == pytest.approx(expected, abs=TOLERANCE)
 
 
+@pytest.mark.parametrize("with_bos", [True, False])
+@pytest.mark.parametrize("n_words", [1, 2])
+def test_echo_tells_a_prompt_of_one_token_too(story, with_bos, n_words):
+    bos, *tokens = story.tokenize(PROMPT)
+    prompt = [bos] * with_bos + tokens[:n_words]
+    response = story(prompt, max_tokens=1, temperature=0, logprobs=1, echo=True)
+    found = logprobs_of(response)
+    assert len(found["tokens"]) == n_words + 1
+    assert "".join(found["tokens"]) == response["choices"][0]["text"]
+    assert [value is None for value in found["token_logprobs"]] == [True] + [False] * n_words
+
+
 def test_offsets_point_into_the_text(story):
     response = story(PROMPT, max_tokens=4, temperature=0, logprobs=1, echo=True)
     text, found = response["choices"][0]["text"], logprobs_of(response)
