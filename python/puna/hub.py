@@ -274,7 +274,7 @@ def broken(repo_id: str, error: Exception) -> DownloadError:
     """Nobody answers, or nobody any more."""
     if "Connect" in type(error).__name__:
         address = hub().constants.ENDPOINT
-        helps = "HF_ENDPOINT names another address; a file of your own needs none (-m FILE)"
+        helps = "HF_ENDPOINT names another address; a model of your own, opened by its path, needs none"
         return DownloadError(f"{repo_id}: {address} could not be reached: {line(error)}; {helps}")
     return DownloadError(f"{repo_id}: broke off: {line(error)}; the next try goes on where this one ended")
 
