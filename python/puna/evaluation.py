@@ -203,7 +203,8 @@ class Evaluation:
         if not self._n_rows():
             found = "no tokens have been evaluated"
             if n := self.n_tokens:
-                found = f"of the {n} tokens in the context no logits are kept (completions leave none)"
+                found = f"of the {n} tokens in the context no logits are kept"
+                found += " (completions leave none, generate() neither)"
             raise ContextError(f"{found}, expected a call of eval first")
         if len(self._rows) > 1:
             self._rows = [joined(self._rows)]

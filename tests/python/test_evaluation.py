@@ -92,6 +92,9 @@ def test_a_completion_leaves_no_scores_of_another_context(exact):
         puna.errors.ContextError, match="completions leave none.*, expected a call of eval first"
     ):
         exact.sample()
+    next(exact.generate(TOKENS))
+    with pytest.raises(puna.errors.ContextError, match=r"generate\(\) neither.*a call of eval first"):
+        exact.sample()
 
 
 def test_what_is_forgotten_has_never_been(exact):
