@@ -18,7 +18,7 @@ use crate::isa::Isa;
 use crate::kv::Cache;
 use crate::pool::Pool;
 use crate::run::{Core, Local, Run};
-use crate::simd::{Kernels, Shared};
+use crate::simd::{Bump, Kernels, Shared};
 use crate::weight::{Role, Weight};
 use crate::windows::{self, Window};
 
@@ -46,6 +46,8 @@ pub struct CpuOptions {
 /// Runs a plan on the CPU; see [`Executor`].
 pub struct Cpu {
     core: Arc<Core>,
+    /// For the cache and the weights.
+    memory: Bump,
     pool: Pool,
     crew: Crew,
     /// One for each window that some layers keep.
@@ -78,11 +80,14 @@ impl Cpu {
         let roles = roles(&plan);
         let types = (options.type_k, options.type_v);
         let caches = plan.graph.kv.iter().zip(&sizes);
-        let caches = caches.map(|(&shape, &n)| Cache::new(shape, n, types, kernels.rows));
+        let mut memory = Bump::default();
+        let caches =
+            caches.map(|(&shape, &n)| Cache::new(shape, n, types, kernels.rows, &mut memory));
         let caches = caches.collect::<Result<_>>()?;
         let core = core(plan, kernels, (caches, masks), pool.n_workers())?;
         Ok(Cpu {
             core: Arc::new(core),
+            memory,
             crew: Crew::new(pool.n_workers()),
             windows,
             pool,
@@ -293,7 +298,13 @@ impl Executor for Cpu {
             return fail(&declared.name, "was uploaded twice".into());
         }
         let role = self.roles[id.index()];
-        let weight = Weight::load(declared, role, tensor, self.core.kernels, &self.pool)?;
+        let weight = Weight::load(
+            declared,
+            role,
+            tensor,
+            self.core.kernels,
+            (&self.pool, &mut self.memory),
+        )?;
         self.core_mut().weights[id.index()] = Some(weight);
         Ok(())
     }

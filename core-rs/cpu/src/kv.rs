@@ -14,7 +14,7 @@ use puna_format::quant;
 use puna_graph::{Error, KvDType, KvLayer, Result};
 
 use crate::attend::CELLS;
-use crate::simd::{Shared, Simd};
+use crate::simd::{Bump, Shared, Simd};
 
 /// Elements of a block with a scale, and of what is stored at once of other types.
 const BLOCK: usize = 32;
@@ -27,7 +27,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// `rows` is the number of lanes of the kernels.
+    /// `rows` is the number of lanes of the kernels, `memory` where cells lie.
     ///
     /// # Errors
     /// Heads that are no whole blocks of the type.
@@ -36,12 +36,14 @@ impl Cache {
         n_cells: usize,
         (type_k, type_v): (KvDType, KvDType),
         rows: usize,
+        memory: &mut Bump,
     ) -> Result<Cache> {
         let k = Heads {
             name: "type_k",
             n: shape.n_head_kv,
             dim: shape.dim_k,
             stride: shape.dim_k,
+            n_cells: n_cells.next_multiple_of(CELLS),
             lanes: rows,
         };
         let v = Heads {
@@ -53,8 +55,8 @@ impl Cache {
         };
         Ok(Cache {
             shape,
-            k: Plane::new(type_k, k, n_cells)?,
-            v: Plane::new(type_v, v, n_cells)?,
+            k: Plane::new(type_k, k, memory)?,
+            v: Plane::new(type_v, v, memory)?,
         })
     }
 
@@ -78,7 +80,8 @@ struct Heads {
     /// Elements, and the same with padding.
     dim: usize,
     stride: usize,
-    /// Cells side by side.
+    /// Cells, whole tiles of them, and how many lie side by side.
+    n_cells: usize,
     lanes: usize,
 }
 
@@ -91,7 +94,7 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    fn new(dtype: KvDType, heads: Heads, n_cells: usize) -> Result<Plane> {
+    fn new(dtype: KvDType, heads: Heads, memory: &mut Bump) -> Result<Plane> {
         if has_scales(dtype) && !heads.dim.is_multiple_of(BLOCK) {
             let (type_x, name, dim) = (heads.name, dtype.name(), heads.dim);
             return Err(Error::Unsupported {
@@ -108,8 +111,7 @@ impl Plane {
             KvDType::Q8_0 => (1, heads.dim, heads.dim / BLOCK),
             KvDType::Q4_0 => (1, heads.dim / 2, heads.dim / BLOCK),
         };
-        let n_cells = n_cells.next_multiple_of(CELLS);
-        let units = |unit, n| Units::new(unit, n, heads, n_cells);
+        let mut units = |unit, n| Units::new(unit, n, heads, memory);
         Ok(Plane {
             dtype,
             heads,
@@ -226,7 +228,8 @@ struct Units {
 }
 
 impl Units {
-    fn new(unit: usize, n: usize, heads: Heads, n_cells: usize) -> Result<Units> {
+    fn new(unit: usize, n: usize, heads: Heads, memory: &mut Bump) -> Result<Units> {
+        let n_cells = heads.n_cells;
         let sizes = [heads.n, n_cells, n, unit].into_iter();
         let size = sizes.fold(1, usize::saturating_mul);
         Ok(Units {
@@ -234,7 +237,7 @@ impl Units {
             n,
             lanes: heads.lanes,
             n_cells,
-            data: Shared::try_zeroed(size)?,
+            data: memory.try_zeroed(size)?,
         })
     }
 

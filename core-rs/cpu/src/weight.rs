@@ -11,8 +11,8 @@ use puna_graph::{Error, Result, Tensor, Weight as Declared};
 
 use crate::pack::{pack_group, unpack_row};
 use crate::pool::{Job, Pool};
-use crate::simd::Shared;
 use crate::simd::kernels::{FloatKernels, Kernels, QuantKernels};
+use crate::simd::{Bump, Shared};
 
 /// What a weight is used for decides how it is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Weight {
         role: Role,
         tensor: &Tensor,
         kernels: &'static Kernels,
-        pool: &Pool,
+        (pool, memory): (&Pool, &mut Bump),
     ) -> Result<Weight> {
         let row_bytes = check(declared, tensor)?;
         if !role.matrix && !role.table {
@@ -151,7 +151,7 @@ impl Weight {
         if role.matrix
             && let Some(quant) = kernels.quant(declared.dtype)
         {
-            return pack(declared, tensor, quant, row_bytes, pool).map(Weight::Packed);
+            return pack(declared, tensor, quant, row_bytes, (pool, memory)).map(Weight::Packed);
         }
         let info = &tensor.info;
         let bytes = match tensor.source.slice(info.offset, info.n_bytes) {
@@ -246,7 +246,7 @@ fn pack(
     tensor: &Tensor,
     kernels: &'static QuantKernels,
     row_bytes: usize,
-    pool: &Pool,
+    (pool, memory): (&Pool, &mut Bump),
 ) -> Result<Packed> {
     let layout = &kernels.layout;
     let (n_in, n_out) = (declared.n_in(), declared.n_out());
@@ -256,7 +256,7 @@ fn pack(
         kernels,
         packed: Packed {
             kernels,
-            data: Shared::zeroed(n_out.div_ceil(layout.rows) * group_bytes),
+            data: memory.try_zeroed(n_out.div_ceil(layout.rows) * group_bytes)?,
             n_in,
             n_out,
             group_bytes,

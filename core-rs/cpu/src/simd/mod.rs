@@ -23,7 +23,7 @@ mod neon;
 mod wasm;
 
 pub(crate) use kernels::Kernels;
-pub(crate) use memory::Shared;
+pub(crate) use memory::{Bump, Shared};
 
 /// Vectors of [`Simd::ROWS`] lanes of 32 bits: in `I` a lane is an integer or four bytes, in `F`
 /// a float. Lane `r` belongs to row `r` of a group of weight rows (see `pack.rs`).
