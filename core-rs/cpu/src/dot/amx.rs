@@ -55,7 +55,7 @@ pub(crate) fn tile<S: Simd, Q: Quant, M: Tiles>(
         for b in 0..n {
             let (block, d) = (Q::block(s, &planes, b), Q::d(s, &planes, b));
             for i in 0..n_subs {
-                prefetch::<S, Q>(s, w, at + b * Q::BLOCK_BYTES * S::ROWS, i);
+                prefetch::<S, Q, TOKENS>(s, w, at + b * Q::BLOCK_BYTES * S::ROWS, i);
                 let k = (first + b) * n_subs + i;
                 let sub = Q::sub(s, &planes, b, i, &block);
                 let x_k = &x.q[k * TOKENS * SUB..][..TOKENS * SUB];

@@ -235,7 +235,7 @@ fn chunk<S: Simd, Q: Quant, const T: usize, const N: usize>(
     for b in 0..n {
         let x = x.cut(b * n_subs, n_subs, T);
         let at = at + b * Q::BLOCK_BYTES * S::ROWS;
-        let ahead = |i| prefetch::<S, Q>(s, group, at, i);
+        let ahead = |i| prefetch::<S, Q, T>(s, group, at, i);
         if T == 1 {
             acc[0] = one::<S, Q>(s, &planes, b, &x, acc[0], ahead);
         } else {
@@ -251,10 +251,21 @@ const AHEAD_BYTES: usize = 8 << 10;
 /// Asks for what is read [`AHEAD_BYTES`] after sub-block `i` of the block `at` bytes from the
 /// start of group `w`; it may lie in the group behind it. Products of few tokens are bound by memory,
 /// and the CPU's own prefetcher stops at the end of a page.
+///
+/// Of one token it asks with the first sub-block for what comes after all of them, in a loop of one
+/// instruction: a CPU's prefetcher knows a stream by the instruction that reads it, and runs ahead of this
+/// one (a Zen 5 server streams Q4_K and Q6_K 10 % faster by it, IQ4_XS 25 %). Blocks of one sub-block are
+/// such a loop already. Four tokens are 5 % faster when it asks for a few lines at a time, more are as fast.
 #[inline(always)]
-fn prefetch<S: Simd, Q: Quant>(s: S, w: &[u8], at: usize, i: usize) {
+pub(super) fn prefetch<S: Simd, Q: Quant, const T: usize>(s: S, w: &[u8], at: usize, i: usize) {
     let n_subs = Q::BLOCK / SUB;
     let n_lines = (Q::BLOCK_BYTES * S::ROWS).div_ceil(LINE);
+    if n_subs > 1 && T != 4 {
+        if i == 0 {
+            s.prefetch_run(w, at + AHEAD_BYTES, n_lines);
+        }
+        return;
+    }
     for line in i * n_lines / n_subs..(i + 1) * n_lines / n_subs {
         s.prefetch(w, at + AHEAD_BYTES + line * LINE);
     }

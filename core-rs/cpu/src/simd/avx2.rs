@@ -201,6 +201,10 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()) }
     }
     #[inline(always)]
+    fn prefetch_run(self, bytes: &[u8], at: usize, n: usize) {
+        super::prefetch_run(bytes, at, n);
+    }
+    #[inline(always)]
     fn sum(self, a: __m256) -> f32 {
         // SAFETY: see the head of this impl.
         unsafe {

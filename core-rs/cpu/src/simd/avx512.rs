@@ -195,6 +195,10 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         // SAFETY: a hint that reads nothing; any address will do.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()) }
     }
+    #[inline(always)]
+    fn prefetch_run(self, bytes: &[u8], at: usize, n: usize) {
+        super::prefetch_run(bytes, at, n);
+    }
     /// No instruction, only an order: left alone, LLVM reads a block's vectors all over it.
     #[inline(always)]
     fn end_step(self) {
