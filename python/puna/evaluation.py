@@ -39,9 +39,7 @@ class Evaluation:
         """Evaluates `tokens` after those that are in the context; `scores` has their logits."""
         self._check_generates()
         with self._turn:
-            for piece in self._pieces(tokens):
-                self._session.eval_start(piece)
-                self._take(self._finished(), len(piece))
+            self._evaluate(tokens)
 
     async def aeval(self, tokens: Sequence[int]) -> None:
         """The same, awaited."""
@@ -151,6 +149,12 @@ class Evaluation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _evaluate(self, tokens: Sequence[int]) -> None:
+        """`eval` by whoever has the turn."""
+        for piece in self._pieces(tokens):
+            self._session.eval_start(piece)
+            self._take(self._finished(), len(piece))
+
     def _pieces(self, tokens: Sequence[int]) -> Iterator[list[tuple[int, int, bool]]]:
         """Batches of the tokens: each with its sequence, and whether its logits are wanted."""
         session = self._session
@@ -204,7 +208,7 @@ class Evaluation:
             found = "no tokens have been evaluated"
             if n := self.n_tokens:
                 found = f"of the {n} tokens in the context no logits are kept"
-                found += " (completions leave none, generate() neither)"
+                found += " (completions leave none, generate() only with logits_all = True)"
             raise ContextError(f"{found}, expected a call of eval first")
         if len(self._rows) > 1:
             self._rows = [joined(self._rows)]

@@ -3,37 +3,20 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, Unpack
 
-from puna import arguments, handlers, hooks
+from puna import arguments, handlers
 from puna._native import core
 from puna.chat import ChatFormat, key_of
 from puna.completion import ChatCompletion, Completion, Timings
 from puna.errors import ArgumentError, ModelError, UnsupportedError
 from puna.infill import Infill
-from puna.options import Seeds
-from puna.request import (
-    GENERATE_ORDER,
-    SAMPLE_ORDER,
-    ChatOptions,
-    ChatRequest,
-    CompletionOptions,
-    CompletionRequest,
-    GenerateOptions,
-    Request,
-    SampleOptions,
-)
+from puna.request import ChatOptions, ChatRequest, CompletionOptions, CompletionRequest, Request
 from puna.sources import beside_loop
-from puna.states import States
-from puna.steps import Steps
+from puna.tokenwise import Tokenwise
 
 Response: TypeAlias = dict[str, Any]
 
-# What one token alone does not have, each with the reason.
-OF_SEVERAL = dict.fromkeys(
-    ("stopping_criteria", "ignore_eos"), "sample() chooses one token, and ends nothing"
-)
 
-
-class Generation(States):
+class Generation(Tokenwise):
     """What `Llama` generates."""
 
     model_path: str
@@ -43,9 +26,6 @@ class Generation(States):
     timings: Timings
     _file: core.GgufFile
     _chats: dict[str | None, ChatFormat]  # those used, by name
-    _seeds: Seeds
-    last_n_tokens_size: int
-    _steps: Steps | None
 
     def create_completion(
         self, prompt: str | Sequence[int], *by_place: Any, **options: Unpack[CompletionOptions]
@@ -118,61 +98,6 @@ class Generation(States):
         answer = self.create_chat_completion(messages, *by_place, **options)
         return Whole(**answer) if isinstance(answer, dict) else (Chunk(**chunk) for chunk in answer)
 
-    def generate(
-        self, tokens: Sequence[int], *by_place: Any, **options: Unpack[GenerateOptions]
-    ) -> Iterator[int]:
-        """Token ids after `tokens`, until the context ends, a stopping criterion holds or the iterator is
-        closed; a token that ends the text ends nothing (`ignore_eos`). With `reset` off they come after what
-        is in the context. Tokens given to the iterator's `send` come next. Options: temp=0.8, reset=True,
-        those of `puna.Sampler`, logits_processor=None, stopping_criteria=None."""
-        given: dict[str, Any] = arguments.by_place("Llama.generate", GENERATE_ORDER, by_place, options)
-        arguments.only_sampling("generate", given, {})
-        if not given.get("ignore_eos", True):
-            expected = "True: generate() goes on behind the end of a text, break at llm.token_eos()"
-            raise UnsupportedError(f"ignore_eos = False is not supported, expected {expected}")
-        before = [] if arguments.flag("reset", given.pop("reset", True)) else self.eval_tokens
-        prompt = [*before, *arguments.token_list("tokens", tokens)]
-        request = CompletionRequest.of_tokens("Llama.generate", given)
-        core_options = request.core_options() | {"ignore_eos": True}
-        while True:
-            sent = None
-            events = self._started.events(prompt, self._sampling(request), core_options)
-            for event in events:
-                if event.error is not None:
-                    raise event.error
-                if event.token is not None:
-                    sent = yield event.token
-                    prompt.append(event.token)
-                if sent is not None:
-                    break
-            if sent is None:
-                return
-            events.close()
-            prompt += arguments.token_list("tokens", sent)
-
-    def sample(self, *by_place: Any, **options: Unpack[SampleOptions]) -> int:
-        """A token chosen by the logits of the last one evaluated, or of token `idx` (`logits_all`).
-        Options: temp=0.8, idx=None, those of `puna.Sampler`, logits_processor=None, seed=None."""
-        given: dict[str, Any] = arguments.by_place("Llama.sample", SAMPLE_ORDER, by_place, options)
-        arguments.only_sampling("sample", given, OF_SEVERAL)
-        idx = given.pop("idx", None)
-        request = CompletionRequest.of_tokens("Llama.sample", given)
-        sampler = core.Sampler(self._sampling(request), self.n_vocab(), self._tokenizer._core)
-        history, row = self.eval_tokens, self._row(idx)
-        sampler.accept(history if idx is None else history[: idx + 1])
-        return sampler.sample(hooks.processed(request.hook(), history, row))
-
-    def n_vocab(self) -> int:
-        return self._tokenizer.n_vocab
-
-    @property
-    def _started(self) -> Steps:
-        if self._steps is None:
-            self._session  # noqa: B018 says what is missing
-        assert self._steps is not None
-        self._check_generates()
-        return self._steps
-
     def _completion(self, prompt: str | Sequence[int], request: CompletionRequest) -> Completion:
         if isinstance(prompt, str):
             tokens, text = self._tokenizer.encode(prompt, special=True), prompt
@@ -225,9 +150,6 @@ class Generation(States):
     def _handler(self) -> Callable[..., Any] | None:
         """What answers chats in the place of a template, if anything does."""
         return self.chat_handler or handlers.of_user(self.chat_format)
-
-    def _sampling(self, request: Request) -> core.SamplerParams:
-        return request.sampling(self.last_n_tokens_size, self._seeds.next(request.seed))
 
     def _run(self, completion: Completion, request: Request) -> Response | Iterator[Response]:
         self._recall(completion.prompt)

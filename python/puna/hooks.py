@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from puna.arguments import short, wrong_type
-from puna.errors import ArgumentTypeError
+from puna.errors import ArgumentError, ArgumentTypeError
 
 LogitsProcessor: TypeAlias = Callable[[Any, Any], Any]
 StoppingCriteria: TypeAlias = Callable[[Any, Any], bool]
@@ -73,12 +73,18 @@ def hook(processors: object, criteria: object) -> Hook | None:
 
 
 def processed(hook: Hook | None, tokens: Sequence[int], logits: Any) -> Any:
-    """Logits `[n_vocab]` after a hook."""
+    """Logits `[n_vocab]` after a hook; `None` where it ends the completion."""
     if hook is None:
         return logits
     data = bytearray(memoryview(logits))
     answer = hook(array.array("i", tokens).tobytes(), data)
-    return shared(data if isinstance(answer, bool) or answer is None else answer, "f")
+    if answer is True:
+        return None
+    found = answer if isinstance(answer, bytes) else data
+    if len(found) != len(data):
+        expected = f"{len(data)} of n_vocab = {len(data) // 4} values"
+        raise ArgumentError(f"logits_processor = {len(found)} bytes of logits, expected {expected}")
+    return shared(found, "f")
 
 
 def called(name: str, given: object) -> Callable[[Any, Any], Any] | None:

@@ -8,7 +8,8 @@ loop, or is awaited from the GPU.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from puna._native import core
@@ -30,7 +31,7 @@ class Steps:
 
     def events(
         self, prompt: list[int], sampling: core.SamplerParams, options: dict[str, Any]
-    ) -> Iterator[core.Event]:
+    ) -> Generator[core.Event]:
         """The events of a new request. The request ends with the iterator, however that ends."""
         events = self._events(prompt, sampling, options)
         next(events)  # so that a bad request is an error now, and one never read is cancelled
@@ -43,6 +44,23 @@ class Steps:
         events = self._aevents(prompt, sampling, options)
         await anext(events)
         return events  # type: ignore[return-value]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No request is at work meanwhile. Those under way come to their ends first, and their events wait for
+        their readers: an evaluation by hand would end them."""
+        self._check_outside()
+        if self._host is not None:
+            from puna.browser import wait_for
+
+            while not self._session.is_idle:
+                wait_for(self._awaited_step(None))
+            yield  # nobody's turn: who waited for it in a tab would wait for ever
+            return
+        with self._turn:
+            while not self._session.is_idle:
+                self._deliver(self._session.step(), None)
+            yield
 
     def _events(
         self, prompt: list[int], sampling: core.SamplerParams, options: dict[str, Any]
@@ -124,14 +142,14 @@ class Steps:
 
             wait_for(self._awaited_step(inbox))
 
-    def _step(self, inbox: deque[core.Event]) -> None:
+    def _step(self, inbox: deque[core.Event] | None) -> None:
         """One step, unless somebody else's has filled `inbox` by the time it is our turn."""
         self._check_outside()
         with self._turn:
             if not inbox:
                 self._deliver(self._session.step(), inbox)
 
-    async def _awaited_step(self, inbox: deque[core.Event]) -> None:
+    async def _awaited_step(self, inbox: deque[core.Event] | None) -> None:
         async with self._lock():
             if inbox:
                 return
@@ -147,12 +165,13 @@ class Steps:
             else:
                 await asyncio.to_thread(self._step, inbox)
 
-    def _deliver(self, events: list[core.Event], inbox: deque[core.Event]) -> None:
+    def _deliver(self, events: list[core.Event], inbox: deque[core.Event] | None) -> None:
+        """Puts events where they belong; `inbox` is that of the request that the step was for, if it was for one."""
         for event in events:
             # Without an inbox the reader has gone since.
             if (waiting := self._inboxes.get(event.request)) is not None:
                 waiting.append(event)
-        if not events and not inbox and self._session.is_idle:
+        if not events and inbox is not None and not inbox and self._session.is_idle:
             raise Cancelled(
                 "the completion was ended by another use of the same model (eval, reset or an error)"
             )

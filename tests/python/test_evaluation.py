@@ -93,7 +93,9 @@ def test_a_completion_leaves_no_scores_of_another_context(exact):
     ):
         exact.sample()
     next(exact.generate(TOKENS))
-    with pytest.raises(puna.errors.ContextError, match=r"generate\(\) neither.*a call of eval first"):
+    with pytest.raises(
+        puna.errors.ContextError, match=r"generate\(\) only with logits_all = True.*a call of eval first"
+    ):
         exact.sample()
 
 
