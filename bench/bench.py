@@ -3,8 +3,10 @@
     .venv/bin/python bench/bench.py [--types Q4_0,Q8_0,Q4_K_M] [--rounds 3] [-t 2] [-p 512] [-n 64] [--size 1b]
 
 Each round times Puna, then the peer, once a type; the table shows the best round of each and their
-ratio. Beside it stands the share of what the machine can do (`limits.rs`): of its int8 products
-for the prompt (pp), of its read bandwidth for decoding (tg). README.md tells what is fair about it.
+ratio. Beside it stands the share of what the machine can do: of its int8 products for the prompt
+(pp), of its read bandwidth for decoding (tg). `limits.rs` reads both before and after each
+measurement, since neighbours on the same host take from them within seconds. README.md tells what
+is fair about it.
 """
 
 import argparse
@@ -12,10 +14,11 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -43,14 +46,11 @@ class Work:
 
 
 @dataclass
-class Best:
-    """The best round of one engine, tokens a second."""
+class Round:
+    """One measurement of one engine, and what the machine could do just before and just after it."""
 
-    speeds: dict = field(default_factory=lambda: {"pp": 0.0, "tg": 0.0})
-
-    def take(self, measured):
-        for test in self.speeds:
-            self.speeds[test] = max(self.speeds[test], measured[test])
+    speeds: dict  # {"pp", "tg"}: tokens a second
+    limits: list  # the two readings of `limits.rs`; each is {} without rustc
 
 
 def run_json(command):
@@ -69,16 +69,15 @@ def cpu_name():
     return platform.processor() or platform.machine()
 
 
-def measure_limits(threads):
-    """`limits.rs`, compiled for this CPU: {"read_gb_s", "int8_gmac_s", "int8_by"}; None without rustc."""
+def limit_reader(folder, threads):
+    """A function that runs `limits.rs`, compiled into `folder`: {"read_gb_s", "int8_gmac_s", ...} of this second."""
     if not shutil.which("rustc"):
         print("no rustc: shares of the machine's limits are left out", file=sys.stderr)
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "limits"
-        flags = ["--edition", "2024", "-O", "-C", "target-cpu=native"]
-        subprocess.run(["rustc", *flags, str(HERE / "limits.rs"), "-o", str(program)], check=True)
-        return run_json([program, threads])
+        return dict
+    program = Path(folder) / "limits"
+    flags = ["--edition", "2024", "-O", "-C", "target-cpu=native"]
+    subprocess.run(["rustc", *flags, str(HERE / "limits.rs"), "-o", str(program)], check=True)
+    return lambda: run_json([program, threads])
 
 
 def work_of(path):
@@ -113,28 +112,53 @@ def engines(a):
     return found
 
 
-def share(test, speed, work, limits):
-    """Speed as a share of the machine's limit, as text."""
-    if not limits or not speed:
+def measure(kind, path, commands, n_rounds, read_limits):
+    """{engine: its rounds}; a reading of the limits stands between any two measurements."""
+    rounds = {engine: [] for engine in commands}
+    after = read_limits()
+    for _ in range(n_rounds):
+        for engine, command in commands.items():
+            before, measured, after = after, run_json(command(path)), read_limits()
+            rounds[engine].append(Round(measured, [before, after]))
+            read = [limits["read_gb_s"] for limits in (before, after) if limits]
+            print(f"  {kind} {engine} {json.dumps(measured | {'read_gb_s': read})}", flush=True)
+    return rounds
+
+
+# Which limit a test is held against, its unit, and what one token of the test takes of it.
+LIMITS = {
+    "pp": ("int8_gmac_s", "GMAC/s", lambda work: work.products / 1e9),
+    "tg": ("read_gb_s", "GB/s", lambda work: work.read_bytes / 1e9),
+}
+
+
+def share(test, rounds, work, peak):
+    """The median of the rounds' shares, as text. What memory gives swings, so a round is held against the higher
+    of the readings around it; the cores stay what they are, so their limit is the highest reading of all."""
+    name, _, cost = LIMITS[test]
+    if not peak:
         return "-"
-    if test == "pp":
-        limit, used = limits["int8_gmac_s"], speed * work.products / 1e9
-    else:
-        limit, used = limits["read_gb_s"], speed * work.read_bytes / 1e9
-    return f"{100 * used / limit:.0f} %" if limit else "-"
+    limits = [peak if test == "pp" else max(x[name] for x in r.limits) for r in rounds]
+    shares = [r.speeds[test] * cost(work) / limit for r, limit in zip(rounds, limits)]
+    return f"{100 * statistics.median(shares):.0f} %"
 
 
 def print_speeds(rows, a):
-    """`rows`: (type, work, {engine: Best}, limits)."""
+    """`rows`: (type, work, {engine: [Round]})."""
     print(
-        "\n| type | test | puna t/s | of limit | llama-cpp-python t/s | of limit | ratio |\n|---|---|---|---|---|---|---|"
+        "\n| type | test | puna t/s | of limit | llama-cpp-python t/s | of limit | ratio | limit, range |\n|---|---|---|---|---|---|---|---|"
     )
-    for kind, work, best, limits in rows:
+    for kind, work, rounds in rows:
+        sides = [rounds.get(engine, []) for engine in ("puna", "llama-cpp-python")]
         for test, n in (("pp", a.p), ("tg", a.n)):
-            ours, theirs = (best[e].speeds[test] if e in best else 0.0 for e in ("puna", "llama-cpp-python"))
-            ratio = f"{ours / theirs:.2f}" if ours and theirs else "-"
-            shown = [(f"{v:.1f}" if v else "-", share(test, v, work, limits)) for v in (ours, theirs)]
-            cells = [*shown[0], *shown[1], ratio]
+            name, unit, _ = LIMITS[test]
+            seen = [x.get(name, 0) for side in sides for r in side for x in r.limits]
+            best = [max((r.speeds[test] or 0.0 for r in side), default=0.0) for side in sides]
+            cells = []
+            for speed, side in zip(best, sides):
+                cells += [f"{speed:.1f}", share(test, side, work, max(seen))] if speed else ["-", "-"]
+            cells.append(f"{best[0] / best[1]:.2f}" if all(best) else "-")
+            cells.append(f"{min(seen):.0f}–{max(seen):.0f} {unit}" if any(seen) else "-")
             print(f"| {kind} | {test}{n} | " + " | ".join(cells) + " |")
 
 
@@ -164,7 +188,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--types", default="Q4_0,Q8_0,Q4_K_M", help="file types, by commas")
     ap.add_argument("--size", default="1b", help="1b, 100m or tiny")
-    ap.add_argument("--rounds", type=int, default=3, help="rounds of A, B; the best is shown")
+    ap.add_argument("--rounds", type=int, default=3, help="rounds of A, B; best speeds, median shares")
     ap.add_argument("-t", type=int, default=2, help="threads")
     ap.add_argument("-p", type=int, default=512, help="prompt tokens")
     ap.add_argument("-n", type=int, default=64, help="decoded tokens")
@@ -177,18 +201,13 @@ def main():
             f"load average {os.getloadavg()[0]:.1f}: others use this machine, figures are indicative",
             file=sys.stderr,
         )
-    limits = measure_limits(a.t)
-    print(f"{cpu_name()}, {a.t} threads of {os.cpu_count()} CPUs; limits: {json.dumps(limits)}", flush=True)
+    print(f"{cpu_name()}, {a.t} threads of {os.cpu_count()} CPUs", flush=True)
     rows = []
-    for kind in a.types.split(","):
-        path = ensure(MODELS, a.size, kind)
-        best = {engine: Best() for engine in commands}
-        for _ in range(a.rounds):
-            for engine, command in commands.items():
-                measured = run_json(command(path))
-                best[engine].take(measured)
-                print(f"  {kind} {engine} {json.dumps(measured)}", flush=True)
-        rows.append((kind, work_of(path), best, limits))
+    with tempfile.TemporaryDirectory() as folder:
+        read_limits = limit_reader(folder, a.t)
+        for kind in a.types.split(","):
+            path = ensure(MODELS, a.size, kind)
+            rows.append((kind, work_of(path), measure(kind, path, commands, a.rounds, read_limits)))
     print_speeds(rows, a)
     kind, work, *_ = rows[0]
     print_first_token(kind, ensure(MODELS, a.size, kind), work, a)

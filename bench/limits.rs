@@ -66,7 +66,8 @@ fn read_bandwidth(threads: usize) -> f64 {
 
 /// Independent sums: enough to hide the latency of the dot instruction on every CPU named below.
 const CHAINS: usize = 12;
-const STEPS: usize = 20_000_000;
+/// Some milliseconds a round: far above the skew of the threads' starts, and soon done.
+const STEPS: usize = 5_000_000;
 
 /// A loop of `STEPS` × `CHAINS` dot instructions on registers.
 macro_rules! dot_loop {
