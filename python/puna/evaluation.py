@@ -70,7 +70,7 @@ class Evaluation:
         wanted = integer("n_tokens", n, 0, n_now)
         # What is forgotten takes its own rows along.
         n_kept = self._n_rows() - (n_now - wanted)
-        kept = [self._all_rows()[:n_kept]] if n_kept > 0 else []
+        kept = [parted(self._all_rows(), n_kept)] if n_kept > 0 else []
         self._session.remove(0, wanted, n_now)
         self._keep_rows(kept)
 
@@ -211,7 +211,7 @@ class Evaluation:
                 found += " (completions leave none, generate() only with logits_all = True)"
             raise ContextError(f"{found}, expected a call of eval first")
         if len(self._rows) > 1:
-            self._rows = [joined(self._rows)]
+            self._rows = [joined(self._rows, self._session.n_ctx)]
         return self._rows[0]
 
     def _n_rows(self) -> int:
@@ -231,10 +231,28 @@ class Evaluation:
         self._keep_rows([*before, rows])
 
 
-def joined(rows: list[Any]) -> Any:
-    """Rows one after another, as numpy's array where some of them are that."""
+def joined(rows: list[Any], n_most: int) -> Any:
+    """Rows one after another, as numpy's array where some of them are that. A numpy array has room for more
+    behind it, up to `n_most` rows: a program that reads the logits after each token copies that token's alone.
+    """
     if all(isinstance(each, core.Array) for each in rows):
         return core.concat(rows)
     import numpy
 
-    return numpy.concatenate(rows)
+    n = sum(len(each) for each in rows)
+    first, whole = rows[0], getattr(rows[0], "base", None)
+    if whole is None or len(whole) < n:
+        whole = numpy.empty((max(n, min(2 * n, n_most)), first.shape[1]), numpy.single)
+        whole[: len(first)] = first
+    at = len(first)
+    for each in rows[1:]:
+        whole[at : at + len(each)] = each
+        at += len(each)
+    return whole[:n]
+
+
+def parted(rows: Any, n: int) -> Any:
+    """The first rows. What comes behind a numpy array is written over; who has the others keeps them."""
+    if n == len(rows) or isinstance(rows, core.Array):
+        return rows[:n]
+    return rows[:n].copy()

@@ -77,3 +77,32 @@ def test_without_numpy_the_error_says_what_to_use(tiny):
         llm.eval(TOKENS)
         with pytest.raises(puna.errors.UnsupportedError, match="expected logit_bias or a logits_processor"):
             Scores(llm._all_rows(), llm.n_tokens - 1)[-1, 7] = 1
+
+
+@pytest.mark.parametrize("logits_all", [True])
+def test_rows_of_new_tokens_come_behind_those_there_are(opened):
+    """A loop that reads the logits after each token copies that token's alone."""
+    assert opened.scores.shape == (4, opened.n_vocab())
+    opened.eval([9])
+    before = opened.scores
+    opened.eval([10, 11])
+    assert before.base is opened.scores.base is not None
+    before[0] = 7
+    assert set(opened.eval_logits[0]) == {7}
+    assert opened.scores.shape == (7, opened.n_vocab())
+    known = opened.scores[4:].tolist()
+    opened.eval([12] * (opened.n_ctx() - 7))
+    assert opened.scores.shape == (opened.n_ctx(), opened.n_vocab())
+    assert opened.scores[4:7].tolist() == known
+
+
+@pytest.mark.parametrize("logits_all", [True])
+def test_rows_of_what_is_forgotten_stay_with_who_has_them(opened):
+    assert opened.scores.shape == (4, opened.n_vocab())
+    opened.eval([9])
+    before = opened.scores
+    expected = before.tolist()
+    opened.n_tokens = 2
+    opened.eval([40, 41, 42])
+    assert opened.scores.tolist()[2:] != expected[2:]
+    assert before.tolist() == expected
