@@ -41,6 +41,9 @@ pub(crate) struct Attend<'a> {
     pub(crate) cells: (usize, usize),
     pub(crate) softcap: Option<f32>,
     pub(crate) alibi: Option<Alibi<'a>>,
+    /// Whether V of a tile is fetched while its K is used, and K of the next while V is: for one token's
+    /// queries both come from memory. Not of what is decoded first.
+    pub(crate) ahead: bool,
 }
 
 /// What scores fall by: the slope of each query's head, its position, and those of all cells.
@@ -104,7 +107,8 @@ pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
             continue;
         }
         let k = a.k.tile(s, S::ROWS, tile, room);
-        score::<S, K, NQ>(s, a, k, to - tile, &mut scores);
+        let (values, keys) = (a.v.stored(tile), a.k.stored(tile + CELLS));
+        score::<S, K, NQ>(s, a, (k, values), to - tile, &mut scores);
         for (t, scores) in scores.iter_mut().enumerate() {
             if let Some(cap) = a.softcap {
                 softcap(scores, cap);
@@ -117,7 +121,7 @@ pub(crate) fn attend<S: Simd, K: Element, V: Element, const NQ: usize>(
             weigh(scores, &mut carry.max[t], &mut carry.sum[t], out);
         }
         let v = a.v.tile(s, 1, tile, room);
-        mix::<S, V, NQ>(s, a, v, from - tile..to - tile, &scores, out);
+        mix::<S, V, NQ>(s, a, (v, keys), from - tile..to - tile, &scores, out);
     }
     carry
 }
@@ -139,15 +143,19 @@ fn overlaps(runs: &[(u32, u32)], from: usize, to: usize) -> bool {
 fn score<S: Simd, K: Element, const NQ: usize>(
     s: S,
     a: &Attend<'_>,
-    k: &[u8],
+    (k, next): (&[u8], &[u8]),
     n: usize,
     scores: &mut [[f32; CELLS]; NQ],
 ) {
     for block in 0..n.div_ceil(S::ROWS) {
         let n_elements = a.dim_k * S::ROWS;
-        let k = &k[block * n_elements * K::BYTES..][..n_elements * K::BYTES];
+        let first = block * n_elements * K::BYTES;
+        let k = &k[first..][..n_elements * K::BYTES];
         let mut acc = [s.splat(0.0); NQ];
         for (d, q) in a.q.chunks_exact(NQ).enumerate() {
+            if a.ahead {
+                s.prefetch(next, first + d * S::ROWS * K::BYTES);
+            }
             let k = K::load(s, k, d * S::ROWS);
             for t in 0..NQ {
                 acc[t] = s.fma(k, s.splat(q[t]), acc[t]);
@@ -216,7 +224,7 @@ fn weigh(scores: &mut [f32; CELLS], max: &mut f32, sum: &mut f32, out: &mut [f32
 fn mix<S: Simd, V: Element, const NQ: usize>(
     s: S,
     a: &Attend<'_>,
-    v: &[u8],
+    (v, next): (&[u8], &[u8]),
     cells: Range<usize>,
     weights: &[[f32; CELLS]; NQ],
     out: &mut [f32],
@@ -227,6 +235,9 @@ fn mix<S: Simd, V: Element, const NQ: usize>(
             *acc = s.load_f(out, t * a.stride_v + e);
         }
         for cell in cells.clone() {
+            if a.ahead {
+                s.prefetch(next, (cell * a.stride_v + e) * V::BYTES);
+            }
             let v = V::load(s, v, cell * a.stride_v + e);
             for t in 0..NQ {
                 acc[t] = s.fma(v, s.splat(weights[t][cell]), acc[t]);

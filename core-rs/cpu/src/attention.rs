@@ -103,6 +103,7 @@ fn attend(
         cells: (first.unwrap_or(0) as usize, end.unwrap_or(0) as usize),
         softcap: a.softcap,
         alibi,
+        ahead: piece.n <= group && k.room() + v.room() == 0,
     };
     let out = &mut ctx.local.heads;
     out.resize(room * stride_v + k.room().max(v.room()), 0.0);
