@@ -82,7 +82,7 @@ class Embeddings(Evaluation):
         tokenized = [self._cut(self._tokenizer.encode(text), truncate) for text in inputs]
         found: list[list[list[float]]] = []
         for group in batches(tokenized, session.n_batch, session.n_seq_max):
-            with self._turn:
+            with self._evaluating():
                 states = list(self._states_of(group))
             for rows in states:
                 vectors = finite(pooled(rows, self._pooling), len(found))

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from puna import hooks
@@ -38,7 +39,7 @@ class Evaluation:
     def eval(self, tokens: Sequence[int]) -> None:
         """Evaluates `tokens` after those that are in the context; `scores` has their logits."""
         self._check_generates()
-        with self._turn:
+        with self._evaluating():
             self._evaluate(tokens)
 
     async def aeval(self, tokens: Sequence[int]) -> None:
@@ -148,6 +149,19 @@ class Evaluation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """One evaluation at a time: threads wait for their turn. In a browser tab nobody can: its only thread
+        lets other tasks run while it waits for the GPU, and one that waited there would keep it for ever."""
+        if not self._turn.acquire(blocking=self._host is None):
+            raise UnsupportedError(
+                "an evaluation of this model is waited for already, expected it to end first: a tab has one thread"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _evaluate(self, tokens: Sequence[int]) -> None:
         """`eval` by whoever has the turn."""

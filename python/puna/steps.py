@@ -45,6 +45,12 @@ class Steps:
         await anext(events)
         return events  # type: ignore[return-value]
 
+    def check(self, prompt: list[int], sampling: core.SamplerParams, options: dict[str, Any]) -> None:
+        """Refuses what no request can be, and begins none."""
+        self._check_outside()
+        with self._turn:  # a step would begin it
+            self._session.cancel(self._session.add(prompt, sampling, **options | {"hook": None}))
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """No request is at work meanwhile. Those under way come to their ends first, and their events wait for

@@ -6,6 +6,7 @@ within a program's own loop over it and afterwards. Both choose the same tokens.
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Unpack
 
 from puna import arguments, hooks
@@ -56,15 +57,14 @@ class Tokenwise(States):
         after = self._after_by_hand if self._session.logits_all else self._after
         while True:
             sent = None
-            chosen = after(prompt, self._sampling(request), core_options)
-            for token in chosen:
-                sent = yield token
-                prompt.append(token)
-                if sent is not None:
-                    break
+            with closing(after(prompt, self._sampling(request), core_options)) as chosen:
+                for token in chosen:
+                    sent = yield token
+                    prompt.append(token)
+                    if sent is not None:
+                        break
             if sent is None:
                 return
-            chosen.close()
             prompt += arguments.token_list("tokens", sent)
 
     def sample(self, *by_place: Any, **options: Unpack[SampleOptions]) -> int:
@@ -97,17 +97,18 @@ class Tokenwise(States):
         self, prompt: list[int], sampling: core.SamplerParams, options: dict[str, Any]
     ) -> Generator[int]:
         """What comes after `prompt`, by a request of its own."""
-        for event in self._started.events(prompt, sampling, options):
-            if event.error is not None:
-                raise event.error
-            if event.token is not None:
-                yield event.token
+        with closing(self._started.events(prompt, sampling, options)) as events:
+            for event in events:
+                if event.error is not None:
+                    raise event.error
+                if event.token is not None:
+                    yield event.token
 
     def _after_by_hand(
         self, prompt: list[int], sampling: core.SamplerParams, options: dict[str, Any]
     ) -> Generator[int]:
         """The same by evaluation and choice in turn."""
-        self._started.events(prompt, sampling, options).close()  # what no request can be is refused alike
+        self._started.check(prompt, sampling, options)
         tokens, hook = [*prompt], options["hook"]
         sampler = core.Sampler(sampling, self.n_vocab(), self._tokenizer._core)
         sampler.accept(tokens)
@@ -120,9 +121,9 @@ class Tokenwise(States):
             yield tokens[-1]
 
     def _logits_after(self, tokens: list[int]) -> Any:
-        """Logits after `tokens`, f32 `[n_vocab]`, those of all of them kept. The context keeps what it has of
-        them; that is all but the last, unless somebody else has used the model since."""
-        with self._started.alone(), self._turn:
+        """Logits after `tokens`, f32 `[n_vocab]`, those of all of them kept. What the context already has of
+        them is kept: all but the last, unless somebody else has used the model since."""
+        with self._started.alone(), self._evaluating():
             n_past = self._session.n_past()
             n_kept = 0
             if self._n_rows() == n_past:  # of a completion's tokens there are no logits
@@ -137,7 +138,7 @@ class Tokenwise(States):
             return self._rows[-1][-1]
 
     def _make_room(self, n_tokens: int) -> None:
-        """Empties other sequences, as far as the first could not have `n_tokens` beside them."""
+        """Empties other sequences until `n_tokens` fit beside the rest."""
         n_held = [n_tokens, *(self._session.n_past(seq) for seq in range(1, self._session.n_seq_max))]
         for seq in range(1, len(n_held)):
             if sum(n_held) > self._session.n_ctx:

@@ -1,7 +1,5 @@
 """`generate` where all tokens have logits: the tokens it gives without, and `scores` that are complete."""
 
-import threading
-
 import pytest
 
 import puna
@@ -174,13 +172,18 @@ def test_a_closed_model_says_so(every):
         next(generated)
 
 
-def test_a_stream_under_way_loses_nothing(fast, every):
-    options = {"max_tokens": 9, "temperature": 0, "ignore_eos": True}
-    expected = fast("abc", **options)["choices"][0]["text"]
-    stream = every("abc", stream=True, **options)
-    first = next(stream)
-    assert list(every.generate(TOKENS, temp=0)) == list(fast.generate(TOKENS, temp=0))
-    assert "".join(chunk["choices"][0]["text"] for chunk in [first, *stream]) == expected
+def test_a_processor_is_called_once_a_token(fast, every):
+    for llm in (fast, every):
+        seen = []
+
+        def look(input_ids, scores, seen=seen):
+            seen.append([int(token) for token in input_ids])
+            return scores
+
+        generated = llm.generate(TOKENS, temp=0, logits_processor=look)
+        chosen = [next(generated) for _ in range(4)]
+        generated.close()
+        assert seen == [[*TOKENS, *chosen[:n]] for n in range(4)]
 
 
 def test_generations_in_turn_do_not_mix(fast, every):
@@ -226,20 +229,3 @@ def test_what_a_window_has_given_up_is_evaluated_again(golden, every):
             expected, found = (each.generate(tokens[:n], temp=0) for each in (plain, llm))
             assert [next(found) for _ in range(3)] == [next(expected) for _ in range(3)]
         assert len(rows(llm)) == 22
-
-
-@pytest.mark.native
-def test_threads_may_generate_at_once(fast, every):
-    prompts = [[*TOKENS, i] for i in range(4)]
-    expected = [list(fast.generate(prompt, temp=0)) for prompt in prompts]
-    found: list[list[int]] = [[] for _ in prompts]
-
-    def run(i: int) -> None:
-        found[i] += every.generate(prompts[i], temp=0)
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(prompts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == expected

@@ -139,6 +139,19 @@ def test_a_wrong_answer_of_a_processor_is_named(llm, processor, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("processor", "n"), [(lambda i, s: s[:-1], -1), (lambda i, s: [*s, 1.0], 1), (lambda i, s: [], None)]
+)
+def test_sample_too_wants_all_the_logits_back(llm, processor, n):
+    llm.reset()
+    llm.eval(PROMPT)
+    found = 0 if n is None else llm.n_vocab() + n
+    expected = f"logits_processor = {4 * found} bytes of logits, .* n_vocab = {llm.n_vocab()} values"
+    with pytest.raises(puna.errors.ArgumentError, match=expected):
+        llm.sample(logits_processor=processor)
+    assert llm.sample(logits_processor=only(40)) == 40  # and the logits are there
+
+
 @pytest.mark.parametrize("name", ["logits_processor", "stopping_criteria"])
 @pytest.mark.parametrize("value", ["text", 7, [7]])
 def test_what_is_no_function_is_refused(llm, name, value):
