@@ -201,10 +201,11 @@ def main():
             f"load average {os.getloadavg()[0]:.1f}: others use this machine, figures are indicative",
             file=sys.stderr,
         )
-    print(f"{cpu_name()}, {a.t} threads of {os.cpu_count()} CPUs", flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         read_limits = limit_reader(folder, a.t)
+        by = read_limits().get("int8_by") or "not measured here"
+        print(f"{cpu_name()}, {a.t} threads of {os.cpu_count()} CPUs, int8 peak: {by}", flush=True)
         for kind in a.types.split(","):
             path = ensure(MODELS, a.size, kind)
             rows.append((kind, work_of(path), measure(kind, path, commands, a.rounds, read_limits)))
