@@ -42,7 +42,7 @@ pub(crate) struct Attend<'a> {
     pub(crate) softcap: Option<f32>,
     pub(crate) alibi: Option<Alibi<'a>>,
     /// Whether V of a tile is fetched while its K is used, and K of the next while V is: for one token's
-    /// queries both come from memory. Not of what is decoded first.
+    /// queries both come from memory. Exact where both are of one type and size; off where tiles are decoded.
     pub(crate) ahead: bool,
 }
 

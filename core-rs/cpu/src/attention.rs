@@ -14,6 +14,8 @@ use crate::run::Ctx;
 struct Queries {
     first: usize,
     n: usize,
+    /// Whether its sequence has no other token in the batch.
+    alone: bool,
 }
 
 pub(crate) fn run(ctx: &mut Ctx<'_>, a: &Attention) {
@@ -40,7 +42,8 @@ fn pieces(seq: &[u32], group: usize) -> Vec<Queries> {
         let (mut first, end) = (token * group, (token + run.len()) * group);
         while first < end {
             let n = (end - first).min(MAX_QUERIES);
-            pieces.push(Queries { first, n });
+            let alone = run.len() == 1;
+            pieces.push(Queries { first, n, alone });
             first += n;
         }
         token += run.len();
@@ -103,7 +106,7 @@ fn attend(
         cells: (first.unwrap_or(0) as usize, end.unwrap_or(0) as usize),
         softcap: a.softcap,
         alibi,
-        ahead: piece.n <= group && k.room() + v.room() == 0,
+        ahead: piece.alone && k.room() + v.room() == 0,
     };
     let out = &mut ctx.local.heads;
     out.resize(room * stride_v + k.room().max(v.room()), 0.0);

@@ -252,12 +252,11 @@ const AHEAD_BYTES: usize = 8 << 10;
 /// start of group `w`; it may lie in the group behind it. Products of few tokens are bound by memory,
 /// and the CPU's own prefetcher stops at the end of a page.
 ///
-/// Of one token it asks with the first sub-block for what comes after all of them, in a loop of one
-/// instruction: a CPU's prefetcher knows a stream by the instruction that reads it, and runs ahead of this
-/// one (a Zen 5 server streams Q4_K and Q6_K 10 % faster by it, IQ4_XS 25 %). Blocks of one sub-block are
-/// such a loop already. Four tokens are 5 % faster when it asks for a few lines at a time, more are as fast.
+/// Blocks of several sub-blocks ask with the first for what comes after all of them, by
+/// [`Simd::prefetch_run`]: a Zen 5 server streams one token's Q4_K and Q6_K 10 % faster by it, IQ4_XS 25 %;
+/// prompts change by 1 to 3 %. Not for four tokens, which are 5 % faster with a few lines at a time.
 #[inline(always)]
-pub(super) fn prefetch<S: Simd, Q: Quant, const T: usize>(s: S, w: &[u8], at: usize, i: usize) {
+fn prefetch<S: Simd, Q: Quant, const T: usize>(s: S, w: &[u8], at: usize, i: usize) {
     let n_subs = Q::BLOCK / SUB;
     let n_lines = (Q::BLOCK_BYTES * S::ROWS).div_ceil(LINE);
     if n_subs > 1 && T != 4 {

@@ -6,7 +6,7 @@ use super::{BLOCK, SCALE_BYTES};
 use crate::attend::CELLS;
 use crate::simd::Simd;
 
-/// The cells of one head, as kernels read them.
+/// Codes and scales of one head.
 #[derive(Clone, Copy)]
 pub(crate) struct Cells<'a> {
     pub(super) dtype: KvDType,
@@ -25,7 +25,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// The bytes of the cells from `tile` on, none behind the last.
+    /// The stored bytes from cell `tile` to the last; empty where there is no such cell.
     #[inline(always)]
     pub(crate) fn stored(&self, tile: usize) -> &'a [u8] {
         &self.codes[tile.min(self.n_cells) * (self.codes.len() / self.n_cells)..]

@@ -102,8 +102,8 @@ pub(crate) trait Simd: Copy + 'static {
 }
 
 /// [`Simd::prefetch_run`] by one instruction, again and again: a CPU's prefetcher knows a stream by the
-/// instruction that reads it, and runs ahead of this one. With an instruction for each line, as compilers
-/// spell such loops out, a Zen 5 server gets a tenth less of its memory.
+/// instruction that reads it, and runs ahead of this one. Compilers spell such loops out, with an instruction
+/// for each line.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn prefetch_run(bytes: &[u8], at: usize, n: usize) {
