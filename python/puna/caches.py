@@ -30,12 +30,12 @@ class LlamaState:
 
     # i32 [n_tokens]: numpy's where numpy is, else `array.array`. Arrays have no one answer to ==, and the
     # bytes below have the tokens too.
-    input_ids: Any = field(compare=False)
+    input_ids: Any = field(compare=False, repr=False)
     # Logits of the last tokens, as many as are kept: f32 [n_rows, n_vocab], a row behind another in an
     # `array.array` where there is no numpy; `None` where there are none.
-    scores: Any = field(compare=False)
+    scores: Any = field(compare=False, repr=False)
     n_tokens: int
-    llama_state: bytes
+    llama_state: bytes = field(repr=False)
     llama_state_size: int
     seed: int | None = None
 

@@ -94,6 +94,7 @@ class Evaluation:
     def scores(self) -> Any:
         """Logits of the tokens in the context, f32 `[n_tokens, n_vocab]`: `scores[n_tokens - 1]` is what
         comes next. Without `logits_all` only that row is kept, and the others are an error (`puna.scores`).
+        `eval` leaves them, and `generate` with `logits_all`; completions leave none.
         Rows are numpy arrays where numpy is installed (natively it always is), and what is written to them
         is what `sample` and `eval_logits` read; else they are `puna.Array`, which nobody writes to.
         """
@@ -104,7 +105,11 @@ class Evaluation:
             rows = numpy.array(rows)
             self._rows = [rows]
         first = self.n_tokens - len(rows)
-        return Scores(rows, first) if first else rows
+        if not first:
+            return rows
+        if self._session.logits_all:
+            return Scores(rows, first, "reset() and eval() of all: a completion before them left none")
+        return Scores(rows, first, "a Llama with logits_all = True")
 
     @staticmethod
     def logits_to_logprobs(logits: Any, axis: int = -1) -> Any:

@@ -1,8 +1,8 @@
 """`Llama.scores` where not every token's logits are kept: those that are, found by their tokens' places.
 
-Without `logits_all` a `Llama` keeps the logits after the last token alone. A program asks for them by that
-token's place, `llm.scores[llm.n_tokens - 1]`, so the array has a row for every token; rows that nobody
-computed are an error and no numbers. Numpy's rows may be written to.
+Without `logits_all` a `Llama` keeps the logits after the last token alone, and a completion leaves none. A
+program asks for them by their tokens' places, `llm.scores[llm.n_tokens - 1]`, so the array has a row for every
+token; rows that nobody computed are an error and no numbers. Numpy's rows may be written to.
 """
 
 from typing import Any, NoReturn
@@ -18,13 +18,14 @@ class Scores:
     """Logits f32 `[n_tokens, n_vocab]`, of which the rows from `first` on are there, and those before are not:
     a loop over all of them, and numpy's array of them, are a `ContextError`.
 
-    `rows` are those: a numpy array, or a `puna.Array` where there is no numpy. An index answers what the
-    whole array's would; one that takes a row before `first` is a `ContextError`.
+    `rows` are those: a numpy array, or a `puna.Array` where there is no numpy; `remedy` is what keeps more. An
+    index answers what the whole array's would; one that takes a row before `first` is a `ContextError`.
     """
 
-    def __init__(self, rows: Any, first: int) -> None:
+    def __init__(self, rows: Any, first: int, remedy: str) -> None:
         self._rows = rows
         self._first = first
+        self._remedy = remedy
         self.shape = (first + len(rows), rows.shape[1])
         self.ndim = 2
         self.dtype = rows.dtype
@@ -56,7 +57,7 @@ class Scores:
 
     def copy(self) -> "Scores":
         rows = self._rows
-        return Scores(rows.copy() if hasattr(rows, "copy") else rows, self._first)
+        return Scores(rows.copy() if hasattr(rows, "copy") else rows, self._first, self._remedy)
 
     def _found(self, key: Any) -> tuple[Any, ...]:
         """The index of the kept rows that an index of all of them means."""
@@ -81,7 +82,7 @@ class Scores:
         return place % n - self._first
 
     def _not_kept(self, place: int) -> ContextError:
-        expected = f"{self._first} or more, or a Llama with logits_all = True"
+        expected = f"{self._first} or more, or {self._remedy}"
         return ContextError(f"scores[{place}]: this token's logits are not kept, expected {expected}")
 
 

@@ -65,7 +65,7 @@ def test_the_last_tokens_scores_are_found_by_its_place(exact):
 
 def test_a_row_without_numpy_is_asked_for_one_place(exact):
     exact.eval(TOKENS)
-    scores = Scores(exact._all_rows(), exact.n_tokens - 1)
+    scores = Scores(exact._all_rows(), exact.n_tokens - 1, "more")
     assert scores[-1, 7] == scores[-1:, 7][0] == exact.eval_logits[0][7]
     with pytest.raises(IndexError, match="of 3 places, expected a token's and a logit's"):
         scores[-1, 7, 0]

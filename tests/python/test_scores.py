@@ -72,11 +72,21 @@ def test_a_row_that_is_not_kept_is_not_written(tiny):
             llm.scores[0, 7] = 1
 
 
+def test_rows_before_a_completion_are_said_to_be_lost(tiny):
+    with puna.Llama(tiny, n_ctx=64, logits_all=True) as llm:
+        llm.create_completion(TOKENS, max_tokens=2, temperature=0)
+        llm.eval([5])
+        assert len(llm.scores[-1]) == llm.n_vocab()
+        with pytest.raises(puna.errors.ContextError, match="a completion before them left none") as error:
+            llm.scores[0]
+        assert "logits_all" not in str(error.value)
+
+
 def test_without_numpy_the_error_says_what_to_use(tiny):
     with puna.Llama(tiny, n_ctx=64) as llm:
         llm.eval(TOKENS)
         with pytest.raises(puna.errors.UnsupportedError, match="expected logit_bias or a logits_processor"):
-            Scores(llm._all_rows(), llm.n_tokens - 1)[-1, 7] = 1
+            Scores(llm._all_rows(), llm.n_tokens - 1, "more")[-1, 7] = 1
 
 
 @pytest.mark.parametrize("logits_all", [True])

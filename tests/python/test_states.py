@@ -38,6 +38,9 @@ def test_a_state_comes_back(llm, expected):
     llm.eval(TOKENS)
     state = llm.save_state()
     assert (state.n_tokens, state.input_ids.tolist()) == (len(TOKENS), TOKENS)
+    assert (
+        repr(state) == f"LlamaState(n_tokens=5, llama_state_size={len(state.llama_state)}, seed={state.seed})"
+    )
     assert state.llama_state_size == len(state.llama_state)
     llm.eval([40, 41, 42])
     llm.load_state(state)
