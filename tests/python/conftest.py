@@ -67,6 +67,31 @@ def llm(tiny: bytes):
         yield llm
 
 
+@pytest.fixture(scope="session")
+def f32_cache() -> dict:
+    """Options under which a batch and single tokens give the same: they sum in another order, and in a cache of
+    f16 the last bits would tip what is rounded."""
+    return {"n_ctx": 64, "type_k": "f32", "type_v": "f32", "seed": 1}
+
+
+@pytest.fixture
+def fast(tiny: bytes, f32_cache: dict):
+    """The tiny model, whose `generate` is a request among others."""
+    import puna
+
+    with puna.Llama(tiny, **f32_cache) as llm:
+        yield llm
+
+
+@pytest.fixture
+def every(tiny: bytes, f32_cache: dict):
+    """The same with `logits_all`, whose `generate` evaluates by hand."""
+    import puna
+
+    with puna.Llama(tiny, **f32_cache, logits_all=True) as llm:
+        yield llm
+
+
 @pytest.fixture
 def hub(tiny, tmp_path, monkeypatch):
     """A hub, which the package huggingface_hub of this process takes for its own."""

@@ -6,20 +6,6 @@ import puna
 
 TOKENS = [5, 6, 7, 8]
 TOLERANCE = 2e-4  # a batch and a single token take kernels with another order of sums
-# Sums come in another order; in a cache of f16 their last bits would tip what is rounded.
-OPTIONS = {"n_ctx": 64, "type_k": "f32", "type_v": "f32", "seed": 1}
-
-
-@pytest.fixture
-def fast(tiny):
-    with puna.Llama(tiny, **OPTIONS) as llm:
-        yield llm
-
-
-@pytest.fixture
-def every(tiny):
-    with puna.Llama(tiny, **OPTIONS, logits_all=True) as llm:
-        yield llm
 
 
 def rows(llm: puna.Llama) -> list[list[float]]:
@@ -211,8 +197,8 @@ def test_what_a_loop_does_to_the_context_is_made_good(fast, every):
     assert_complete(every, fast)
 
 
-def test_other_texts_make_room(tiny, fast):
-    with puna.Llama(tiny, **OPTIONS | {"n_ctx": 32}, logits_all=True, n_seq_max=3) as llm:
+def test_other_texts_make_room(tiny, fast, f32_cache):
+    with puna.Llama(tiny, **f32_cache | {"n_ctx": 32}, logits_all=True, n_seq_max=3) as llm:
         streams = [llm([token] * 8, max_tokens=2, stream=True, ignore_eos=True) for token in (5, 6, 7)]
         assert all(list(stream) for stream in streams)
         assert [llm._session.n_past(seq) > 0 for seq in range(3)] == [True] * 3

@@ -10,20 +10,6 @@ import pytest
 import puna
 
 TOKENS = [5, 6, 7, 8]
-# A batch and a single token sum in another order; in a cache of f16 the last bits would tip what is rounded.
-OPTIONS = {"n_ctx": 64, "type_k": "f32", "type_v": "f32", "seed": 1}
-
-
-@pytest.fixture
-def fast(tiny):
-    with puna.Llama(tiny, **OPTIONS) as llm:
-        yield llm
-
-
-@pytest.fixture
-def every(tiny):
-    with puna.Llama(tiny, **OPTIONS, logits_all=True) as llm:
-        yield llm
 
 
 def test_a_stream_under_way_loses_nothing(fast, every):
